@@ -1,0 +1,79 @@
+"""`regraft finetune`: the first thing that a person types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from regraft.cli.output import facts, with_workspace
+from regraft.data.ingest import Added
+from regraft.records import DatasetVersion, Version
+from regraft.reports.text import summary
+from regraft.workspace.main import FinetuneResult, Workspace
+
+#: Refused files that the screen names.
+_SHOWN = 5
+
+
+def show(result: FinetuneResult) -> str:
+    """Write the result on one screen: what was read, the number, where the report is, what to type next."""
+    name = result.model.partition(":")[0]
+    lines = describe(result.dataset, result.added)
+    lines += ["", summary(result.report), ""]
+    lines += [f"note  {warning}" for warning in result.warnings]
+    lines += [
+        facts(
+            [
+                ("model", result.model),
+                ("report", result.page),
+                ("next", f"regraft predict {name} NEW.jpg"),
+                ("", f"regraft report open {name}"),
+                ("", f"regraft dataset info {result.dataset.name}"),
+            ]
+        )
+    ]
+    return "\n".join(lines)
+
+
+def describe(dataset: Version, added: Added | None) -> list[str]:
+    """Say what was read and what was passed over."""
+    record = dataset.read(DatasetVersion)
+    splits = ", ".join(f"{count:,} {split}" for split, count in record.split_sizes().items())
+    state = "" if added is None else ("new version" if added.new else "unchanged")
+    lines = [
+        f"{dataset}  {record.count:,} pictures of {len(record.labels)} classes ({splits})"
+        + (f", {state}" if state else "")
+    ]
+    if record.ignored:
+        words = ", ".join(f"{count} {kind}" for kind, count in sorted(record.ignored.items()))
+        lines.append(f"  passed over: {words}")
+    if added is not None and added.refused:
+        lines.append(f"  {len(added.refused)} files cannot be used:")
+        lines += [f"    {item.key}: {item.reason}" for item in added.refused[:_SHOWN]]
+        if len(added.refused) > _SHOWN:
+            lines.append(f"    ... all of them: regraft dataset info {dataset.name}")
+    return lines
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--model", help="Start from this model: embedded:NAME, timm:NAME, or one of the workspace.")
+@click.option("--recipe", type=click.Path(path_type=Path), help="Recipe file (TOML).")
+@click.option("--set", "settings", multiple=True, metavar="K=V", help="Change a value of the recipe.")
+@click.option("--name", help="Name of the new model.  [default: the dataset's]")
+@with_workspace(show)
+def finetune(
+    workspace: Workspace,
+    dataset: str,
+    model: str | None,
+    recipe: Path | None,
+    settings: tuple[str, ...],
+    name: str | None,
+) -> FinetuneResult:
+    """Fine-tune a pretrained model on DATASET and measure it.
+
+    DATASET is a folder with one folder of pictures for each class, with or without train, val and test
+    above them; or a dataset of the workspace; or `digits`, a small set that comes along.
+    """
+    return workspace.finetune(dataset, model=model, recipe=recipe, settings=settings, name=name)

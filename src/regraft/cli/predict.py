@@ -1,0 +1,97 @@
+"""`regraft predict`: what is in these pictures?"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from regraft import durable
+from regraft.cli.output import columns, with_workspace
+from regraft.errors import InvalidPicture
+from regraft.records import Prediction
+from regraft.workspace.main import Workspace
+
+
+def show(result: Sequence[Prediction]) -> str:
+    """Write a line for each picture: the label, its probability, and the runners-up."""
+    if click.get_current_context().params["as_csv"]:
+        return to_csv(result)
+    rows = [
+        (
+            item.picture,
+            item.label if item.label is not None else f"({item.error})",
+            f"{item.probability:.1%}" if item.probability is not None else "",
+            ", ".join(f"{other.label} {other.probability:.1%}" for other in item.top[1:]),
+        )
+        for item in result
+    ]
+    return columns(("picture", "label", "probability", "then"), rows, empty="no pictures")
+
+
+def to_csv(result: Sequence[Prediction]) -> str:
+    """Write a header and a line for each picture; the runners-up follow in pairs of columns."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    top = max(len(item.top) for item in result)
+    more = [f"{word}_{place}" for place in range(2, top + 1) for word in ("label", "probability")]
+    writer.writerow(["picture", "label", "probability", *more, "error"])
+    for item in result:
+        cells = [cell for label in item.top for cell in (label.label, f"{label.probability:.6f}")]
+        cells += [""] * (2 * max(top, 1) - len(cells))
+        writer.writerow([item.picture, *cells, item.error or ""])
+    return text.getvalue().rstrip("\n")
+
+
+def to_json(result: Sequence[Prediction]) -> list[dict[str, Any]]:
+    """Return the predictions as JSON objects; label and probability are those of the likeliest."""
+    return [
+        {"picture": i.picture, "label": i.label, "probability": i.probability, **i.model_dump(mode="json")}
+        for i in result
+    ]
+
+
+def exit_code(result: Sequence[Prediction]) -> int:
+    """Return 5 where a picture that was named by itself could not be read."""
+    named = {str(path) for path in click.get_current_context().params["pictures"]}
+    return InvalidPicture.exit_code if any(i.error and i.picture in named for i in result) else 0
+
+
+@click.command()
+@click.argument("model")
+@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PICTURE...")
+@click.option(
+    "--top", type=click.IntRange(min=1), default=3, show_default=True, help="Labels for each picture."
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print the result as CSV.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the result to this file too: FILE.csv or FILE.json.",
+)
+@with_workspace(show, to_json=to_json, exit_code=exit_code)
+def predict(
+    workspace: Workspace, model: str, pictures: tuple[Path, ...], top: int, as_csv: bool, out: Path | None
+) -> Sequence[Prediction]:
+    """Name what is in each PICTURE, with MODEL.
+
+    A PICTURE may be a folder. MODEL is one of the workspace, or a pretrained one such as
+    embedded:efficientnet_lite0.
+    """
+    del as_csv  # a matter of printing
+    if out is not None and out.suffix not in (".csv", ".json"):
+        raise click.BadParameter("The file's name must end in .csv or .json.", param_hint="--out")
+    result = workspace.predict(model, pictures, top=top)
+    if out is not None:
+        text = (
+            to_csv(result)
+            if out.suffix == ".csv"
+            else json.dumps(to_json(result), ensure_ascii=False, indent=2)
+        )
+        durable.swap(out, f"{text}\n".encode())
+    return result

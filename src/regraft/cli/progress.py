@@ -1,0 +1,91 @@
+"""Progress on stderr: a bar on a terminal, a plain line now and then elsewhere; silent for short work."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+#: Work that is done within this time says nothing, in seconds.
+PATIENCE = 1.0
+#: Seconds between two plain lines.
+PAUSE = 3.0
+
+
+class Bars:
+    """Show how far each task is, with units per second and the time left."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._started: dict[str, float] = {}
+        self._spoken: dict[str, float] = {}
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def __call__(self, task: str, done: int, total: int) -> None:
+        """Take note that `done` of `total` units of a task are finished."""
+        now = time.monotonic()
+        start = self._started.setdefault(task, now)
+        if now - start < PATIENCE:
+            return
+        if self._terminal:
+            self._draw(task, done, total)
+        elif now - self._spoken.get(task, start) >= PAUSE or (done == total and task in self._spoken):
+            self._spoken[task] = now
+            print(line(task, done, total, now - start), file=sys.stderr, flush=True)  # noqa: T201
+
+    def _draw(self, task: str, done: int, total: int) -> None:
+        if self._progress is None:
+            self._progress = _bars()
+            self._progress.start()
+        if task not in self._tasks:
+            self._tasks[task] = self._progress.add_task(task, total=total)
+        self._progress.update(self._tasks[task], completed=done, total=total)
+
+
+def line(task: str, done: int, total: int, seconds: float) -> str:
+    """Write a plain line: what, how far, how fast, how long still."""
+    rate = done / seconds if seconds else 0.0
+    left = f", {(total - done) / rate:,.0f} s left" if rate and done < total else ""
+    return f"{task}: {done:,} of {total:,} ({done / max(total, 1):.0%}), {rate:,.1f} a second{left}"
+
+
+def _bars() -> Progress:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    class Rate(TextColumn):
+        def render(self, task):  # type: ignore[no-untyped-def]  # rich's own signature
+            from rich.text import Text
+
+            return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        Rate(""),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )

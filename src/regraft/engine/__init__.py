@@ -1,0 +1,1 @@
+"""Nets and batches; knows nothing of stores or pictures."""

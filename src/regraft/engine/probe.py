@@ -1,0 +1,187 @@
+"""Fit a linear head on the features of a frozen trunk: convex, so that there is one answer.
+
+Features are standardised; multinomial logistic regression is fitted by L-BFGS (scikit-learn); the strength
+of regularisation is the strongest whose cross-validated log-loss is within one standard error of the best
+(Breiman et al., Classification and Regression Trees, 1984, section 3.4.3); the logits are divided by a
+temperature fitted out of fold (Guo et al., On Calibration of Modern Neural Networks, 2017).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from regraft.engine.predict import Floats, softmax
+from regraft.recipe import OptimSection
+from regraft.records import Candidate, Learning
+
+Targets = npt.NDArray[np.int64]
+Logits = npt.NDArray[np.float64]
+
+#: Taken where there are too few pictures for folds.
+DEFAULT_C = 1e-2
+#: The search ends when the log-loss has risen this many times in a row.
+_PATIENCE = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """A linear head for features as the trunk gives them: the standardisation is folded in."""
+
+    #: [classes, features]
+    weight: Floats
+    #: [classes]
+    bias: Floats
+    temperature: float
+    learning: Learning
+
+
+def fit(
+    features: Floats,
+    targets: Targets,
+    optim: OptimSection,
+    *,
+    folds: int,
+    seed: int,
+    step: Callable[[int, int], None],
+) -> Head:
+    """Fit a head on features [n, d] and targets [n], which are 0 to classes - 1, each there at least once.
+
+    `step` hears how many of how many fits are done. One thread computes: the problems are small, and the
+    result is the same on a busy machine.
+    """
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # an unfinished candidate is scored as it is
+        search = _Search(features, targets, optim, assign_folds(targets, folds, seed=seed))
+        search.run(step)
+        weight, bias = _Standardised(features, targets).fit(search.chosen, optim)
+    temperature = find_temperature(search.logits, search.targets) if len(search.targets) else 1.0
+    learning = Learning(
+        pictures=len(targets),
+        num_features=features.shape[1],
+        folds=folds if len(search.targets) else 0,
+        candidates=tuple(search.candidates),
+        C=search.chosen,
+        temperature=temperature,
+        accuracy=search.accuracy,
+        log_loss=_log_losses(search.logits / temperature, search.targets) if len(search.targets) else None,
+    )
+    return Head(weight=weight, bias=bias, temperature=temperature, learning=learning)
+
+
+def assign_folds(targets: Targets, folds: int, *, seed: int) -> npt.NDArray[np.int64]:
+    """Return the fold of each picture, stratified; -1, never held out, for the only one of a class."""
+    result = np.full(len(targets), -1)
+    random = np.random.default_rng(seed)
+    start = 0
+    for target in range(int(targets.max()) + 1):
+        members = random.permutation(np.flatnonzero(targets == target))
+        if len(members) > 1:
+            result[members] = (start + np.arange(len(members))) % folds
+            start += len(members)
+    return result
+
+
+def find_temperature(logits: Logits, targets: Targets) -> float:
+    """Return the temperature between 1/20 and 20 that makes the logits' log-loss smallest."""
+    result = minimize_scalar(
+        lambda log_t: _log_losses(logits / np.exp(log_t), targets),
+        bounds=(-np.log(20), np.log(20)),
+        method="bounded",
+    )
+    return float(np.exp(result.x))
+
+
+class _Search:
+    """The search for C over a grid, from strong to weak regularisation, by cross-validation."""
+
+    def __init__(
+        self, features: Floats, targets: Targets, optim: OptimSection, folds: npt.NDArray[np.int64]
+    ) -> None:
+        self._optim = optim
+        held = [np.flatnonzero(folds == fold) for fold in range(folds.max() + 1)]
+        self._held = [rows for rows in held if len(rows)]
+        self._parts = [
+            _Standardised(np.delete(features, rows, axis=0), np.delete(targets, rows)) for rows in self._held
+        ]
+        self._features = [features[rows] for rows in self._held]
+        self.targets = np.concatenate([targets[rows] for rows in self._held]) if self._held else targets[:0]
+        self.candidates: list[Candidate] = []
+        self._logits: dict[float, Logits] = {}
+        self.chosen = DEFAULT_C
+        self.logits = np.zeros((0, 0))
+        self.accuracy: float | None = None
+
+    def run(self, step: Callable[[int, int], None]) -> None:
+        grid = self._optim.C if self._held else ()
+        for done, C in enumerate(grid, start=1):  # noqa: N806 (C is what everybody calls it)
+            parts = []
+            for part, held in zip(self._parts, self._features, strict=True):
+                weight, bias = part.fit(C, self._optim)
+                parts.append(held.astype(np.float64) @ weight.astype(np.float64).T + bias)
+            logits = np.concatenate(parts)
+            losses = _each_log_loss(logits, self.targets)
+            self._logits[C] = logits
+            self.candidates.append(
+                Candidate(
+                    C=C,
+                    log_loss=float(losses.mean()),
+                    standard_error=float(losses.std() / np.sqrt(len(losses))),
+                )
+            )
+            step(done, len(grid))
+            if self._risen():
+                break
+        step(len(grid), len(grid))
+        if self.candidates:
+            self._choose()
+
+    def _risen(self) -> bool:
+        losses = [candidate.log_loss for candidate in self.candidates]
+        return len(losses) > _PATIENCE and int(np.argmin(losses)) < len(losses) - _PATIENCE
+
+    def _choose(self) -> None:
+        best = min(self.candidates, key=lambda candidate: candidate.log_loss)
+        limit = best.log_loss + best.standard_error
+        self.chosen = min(candidate.C for candidate in self.candidates if candidate.log_loss <= limit)
+        self.logits = self._logits[self.chosen]
+        self.accuracy = float((self.logits.argmax(axis=1) == self.targets).mean())
+
+
+class _Standardised:
+    """Features of zero mean and unit variance, and the fit on them; warm from one C to the next."""
+
+    def __init__(self, features: Floats, targets: Targets) -> None:
+        self._mean = features.mean(axis=0, dtype=np.float64)
+        spread = features.std(axis=0, dtype=np.float64)
+        self._spread = np.where(spread > 1e-8, spread, 1.0)
+        self._features = ((features - self._mean) / self._spread).astype(np.float32)
+        self._targets = targets
+        self._model = LogisticRegression(warm_start=True)
+
+    def fit(self, C: float, optim: OptimSection) -> tuple[Floats, Floats]:  # noqa: N803
+        self._model.set_params(C=C, max_iter=optim.max_iterations, tol=optim.tolerance)
+        self._model.fit(self._features, self._targets)
+        weight = self._model.coef_.astype(np.float64)
+        bias = self._model.intercept_.astype(np.float64)
+        if len(weight) == 1:  # of two classes scikit-learn gives the difference
+            weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+        weight = weight / self._spread
+        return weight.astype(np.float32), (bias - weight @ self._mean).astype(np.float32)
+
+
+def _each_log_loss(logits: Logits, targets: Targets) -> npt.NDArray[np.float64]:
+    probabilities = softmax(logits)[np.arange(len(targets)), targets]
+    return np.asarray(-np.log(np.clip(probabilities, 1e-15, 1)))
+
+
+def _log_losses(logits: Logits, targets: Targets) -> float:
+    return float(_each_log_loss(logits, targets).mean())

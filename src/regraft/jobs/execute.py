@@ -1,0 +1,46 @@
+"""Execute a run that stands in the journal: a store and a run id are all that it takes."""
+
+from __future__ import annotations
+
+from regraft.errors import IntegrityError
+from regraft.jobs.evaluate import measure
+from regraft.jobs.finetune import finetune
+from regraft.progress import Progress
+from regraft.recipe import Recipe
+from regraft.records import Kind, Report, Version
+from regraft.refs import parse
+from regraft.store.journal import Run
+from regraft.store.opening import Store
+
+
+def execute(store: Store, run: Run, progress: Progress) -> dict[str, str]:
+    """Do what a run says and return its outputs by name."""
+    record = run.record
+    model = _pinned(store, "models", record.inputs["model"], record.inputs["model_digest"])
+    dataset = _pinned(store, "datasets", record.inputs["dataset"], record.inputs["dataset_digest"])
+    split = record.inputs["split"]
+    outputs = {}
+    if record.kind == "finetune":
+        model, report = finetune(
+            store,
+            run,
+            model=model,
+            dataset=dataset,
+            recipe=Recipe.model_validate(record.recipe),
+            name=record.inputs["name"],
+            split=split,
+            progress=progress,
+        )
+        outputs["model"] = str(model)
+    else:
+        report = measure(store, model, dataset, split=split, progress=progress)
+    measured = report.read(Report).metrics
+    run.metric(split=split, accuracy=measured.accuracy, log_loss=measured.log_loss)
+    return {**outputs, "report": str(report)}
+
+
+def _pinned(store: Store, kind: Kind, ref: str, digest: str) -> Version:
+    version = store.catalog.find(kind, parse(ref))
+    if version.digest != digest:
+        raise IntegrityError(f"{ref} is not what it was when the run began.")
+    return version

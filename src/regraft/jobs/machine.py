@@ -1,0 +1,37 @@
+"""What this machine is, as far as it can change a result; read without importing any library."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+#: Libraries whose version can change the numbers.
+LIBRARIES = ("numpy", "pillow", "safetensors", "scikit-learn", "scipy", "timm", "torch")
+
+
+def environment() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that compute, and the processor."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        **libraries(*LIBRARIES),
+    }
+
+
+def libraries(*names: str) -> dict[str, str]:
+    """Return the installed versions of some libraries."""
+    return {name: version(name) for name in names}
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass  # not Linux
+    return platform.processor() or platform.machine()

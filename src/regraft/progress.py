@@ -1,0 +1,16 @@
+"""How long work tells how far it is: one callable, given down from the door to the loop."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Hear that `done` of `total` units of a task are finished; called often, returns fast."""
+
+    def __call__(self, task: str, done: int, total: int) -> None:
+        """Take note."""
+
+
+def silent(task: str, done: int, total: int) -> None:
+    """Tell nobody."""

@@ -1,0 +1,368 @@
+"""What is stored: frozen records, and the one canonical JSON in which they stand on disk.
+
+The digest of a version is the sha256 of its canonical JSON. No record holds a time or a path of the
+machine, so that the same inputs give the same digest wherever and whenever they are used.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from regraft.errors import InvalidRecord
+
+Kind = Literal["datasets", "models", "reports"]
+Precision = Literal["float32", "float32+channels_last", "bfloat16", "bfloat16+channels_last"]
+
+T = TypeVar("T", bound="Record")
+
+
+class Record(BaseModel):
+    """A stored document: it never changes, and it takes no key that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class InputSpec(Record):
+    """How a picture must be prepared before a net sees it; it travels with the weights."""
+
+    #: Height and width of what the net gets, in pixels.
+    size: int
+    #: Side of the centre crop as a fraction of the resized picture's short side.
+    crop: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: Literal["bilinear", "bicubic"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One labelled picture of a dataset version, and where its bytes lie."""
+
+    #: The picture's name inside the dataset: its path below the folder it came from.
+    key: str
+    digest: str
+    pack: str
+    offset: int
+    length: int
+    label: str
+    split: str
+    #: Pictures of one group never stand in different splits.
+    group: str = ""
+    #: In pixels, as a person sees the picture (EXIF orientation applied).
+    width: int
+    height: int
+    #: Anything else that came with the picture, as a JSON object.
+    metadata: str = "{}"
+
+
+class Refused(Record):
+    """A file that cannot be used, and why."""
+
+    key: str
+    reason: str
+    #: Of the bytes, where they could be read.
+    digest: str = ""
+
+
+class SplitRule(Record):
+    """How pictures without a split get one."""
+
+    #: Fractions of train, val and test; empty where the source gave the splits itself.
+    fractions: dict[str, float]
+    seed: int
+
+
+class DatasetVersion(Record):
+    """The manifest of one version of a dataset."""
+
+    #: Digest of the version before; None for the first.
+    parent: str | None
+    #: The reader that the pictures came through.
+    reader: str
+    labels: tuple[str, ...]
+    #: Pictures by split and label; the splits are those that the version has.
+    splits: dict[str, dict[str, int]]
+    split_rule: SplitRule
+    count: int
+    #: Digests of the row tables, in order.
+    segments: tuple[str, ...]
+    packs: tuple[str, ...]
+    #: Bytes of all pictures.
+    size: int
+    #: Digest of the list of refused files; None where there are none.
+    refused: str | None
+    refused_count: int
+    #: What was passed over without a look, by kind, such as hidden files.
+    ignored: dict[str, int]
+
+    def split_sizes(self) -> dict[str, int]:
+        """Return how many pictures each split has, in the order train, val, test."""
+        order = ("train", "val", "test")
+        return {split: sum(self.splits[split].values()) for split in order if split in self.splits}
+
+
+class LoadReport(Record):
+    """What became of each tensor when weights met a net."""
+
+    loaded: int
+    converted: int
+    #: Names that the net has and the weights lack.
+    missing: tuple[str, ...]
+    #: Names that the weights have and the net lacks.
+    unexpected: tuple[str, ...]
+
+
+class Lineage(Record):
+    """What a fine-tuned model was made of."""
+
+    #: Digest of the dataset version.
+    dataset: str
+    #: Digest of the model version that was fine-tuned.
+    model: str
+    #: The resolved recipe.
+    recipe: dict[str, Any]
+    seed: int
+    #: Version of Regraft.
+    code: str
+    #: Python, libraries and processor.
+    environment: dict[str, str]
+
+
+class Candidate(Record):
+    """One strength of regularisation and its cross-validated log-loss."""
+
+    C: float
+    log_loss: float
+    standard_error: float
+
+
+class Learning(Record):
+    """How the head was found."""
+
+    pictures: int
+    num_features: int
+    folds: int
+    candidates: tuple[Candidate, ...]
+    #: The inverse strength of regularisation that was taken.
+    C: float
+    #: Divides the logits; fitted out of fold.
+    temperature: float
+    #: Out of fold, with the C that was taken; None where there were too few pictures for folds.
+    accuracy: float | None
+    log_loss: float | None
+
+
+class ModelVersion(Record):
+    """The manifest of one version of a model."""
+
+    parent: str | None
+    architecture: str
+    #: Where the pretrained weights came from, such as `embedded:efficientnet_lite0`.
+    source: str
+    #: sha256 of the file that the pretrained weights were read from.
+    weights_file: str
+    #: Digest of the weights below the classifier.
+    trunk: str
+    #: Digest of the classifier: `weight` [classes, features] and `bias` [classes].
+    head: str
+    num_features: int
+    labels: tuple[str, ...]
+    input: InputSpec
+    temperature: float
+    #: What the trunk computes in; None for a pretrained model, which has not been tried on a machine.
+    precision: Precision | None
+    licence: str
+    load_report: LoadReport
+    learning: Learning | None
+    #: None for a pretrained model.
+    lineage: Lineage | None
+
+    @property
+    def weights(self) -> str:
+        """The digest of trunk and head together."""
+        return sha256(f"{self.trunk}\n{self.head}\n".encode()).hexdigest()
+
+
+class Interval(Record):
+    """A 95 % confidence interval."""
+
+    low: float
+    high: float
+
+
+class ClassScores(Record):
+    """One class: None where a score is not defined (no such pictures, or never predicted)."""
+
+    label: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int
+
+
+class Metrics(Record):
+    """The numbers of one evaluation."""
+
+    count: int
+    correct: int
+    accuracy: float
+    #: Wilson's score interval of the accuracy.
+    accuracy_interval: Interval
+    balanced_accuracy: float
+    macro_f1: float
+    log_loss: float
+    #: Expected calibration error of the top label, 15 bins of equal width.
+    calibration_error: float
+    classes: tuple[ClassScores, ...]
+    #: Rows are the true labels, columns the predicted ones.
+    confusion: tuple[tuple[int, ...], ...]
+
+
+class Baseline(Record):
+    """What is reached without fine-tuning."""
+
+    name: str
+    accuracy: float
+
+
+class Mistake(Record):
+    """A picture that the model got wrong, and how sure it was."""
+
+    key: str
+    digest: str
+    label: str
+    predicted: str
+    probability: float
+
+
+class Report(Record):
+    """What evaluating one model on one split of one dataset gave."""
+
+    parent: str | None
+    #: Digests of the versions.
+    model: str
+    dataset: str
+    #: Their names when the report was written.
+    model_ref: str
+    dataset_ref: str
+    weights: str
+    split: str
+    labels: tuple[str, ...]
+    #: Pictures left out because the model learned from them.
+    seen: int
+    metrics: Metrics
+    baselines: tuple[Baseline, ...]
+    #: The surest mistakes first.
+    mistakes: tuple[Mistake, ...]
+    learning: Learning | None
+    lineage: Lineage | None
+    #: Digest of the table of all predictions (Parquet).
+    predictions: str
+    #: Digest of the page (HTML); None until it is drawn.
+    page: str | None
+
+    @property
+    def accuracy(self) -> float:
+        """The fraction of pictures named rightly."""
+        return self.metrics.accuracy
+
+
+class RunRecord(Record):
+    """One execution: what was asked, and what became of it."""
+
+    id: str
+    kind: Literal["finetune", "evaluate"]
+    status: Literal["running", "done", "failed", "interrupted", "lost"]
+    #: What the run needs to know: versions by digest, names of what it makes.
+    inputs: dict[str, str]
+    recipe: dict[str, Any]
+    outputs: dict[str, str]
+    #: Times in UTC, ISO 8601.
+    started: str
+    ended: str | None
+    error: str | None
+    host: str
+    process: int
+
+
+class Label(Record):
+    """A label and its probability."""
+
+    label: str
+    probability: float
+
+
+class Prediction(Record):
+    """What a model says of one picture: the likeliest labels first, or why it says nothing."""
+
+    picture: str
+    top: tuple[Label, ...]
+    error: str | None = None
+
+    @property
+    def label(self) -> str | None:
+        """The likeliest label; None where the picture could not be read."""
+        return self.top[0].label if self.top else None
+
+    @property
+    def probability(self) -> float | None:
+        """The probability of the likeliest label."""
+        return self.top[0].probability if self.top else None
+
+
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """Write a JSON object in its one canonical form: sorted keys, two spaces, UTF-8, a newline."""
+    text = json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
+
+
+def encode(record: Record) -> bytes:
+    """Write a record as canonical JSON."""
+    return canonical(record.model_dump(mode="json"))
+
+
+def decode(kind: type[T], data: bytes, *, where: str) -> T:
+    """Read a record of one kind; `where` names the document in the error.
+
+    Raises InvalidRecord.
+    """
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InvalidRecord(
+            f"{where} cannot be read: {first['msg']} at {place!r}.",
+            hint="It was written by another version of Regraft, or changed by hand.",
+            where=place,
+        ) from error
+
+
+def digest(data: bytes) -> str:
+    """Return the sha256 of some bytes in hexadecimal."""
+    return sha256(data).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Version:
+    """A committed version: what it is called, its digest, and its manifest as it stands on disk."""
+
+    kind: Kind
+    name: str
+    number: int
+    digest: str
+    data: bytes
+
+    def __str__(self) -> str:
+        """Write the version as a ref: `hotdog:v3`."""
+        return f"{self.name}:v{self.number}"
+
+    def read(self, kind: type[T]) -> T:
+        """Decode the manifest; raises InvalidRecord."""
+        return decode(kind, self.data, where=f"{self.kind}/{self.name}/v{self.number}.json")

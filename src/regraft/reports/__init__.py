@@ -1,0 +1,1 @@
+"""Reports: records in, pages and terminal lines out."""

@@ -1,0 +1,165 @@
+"""The drawings of a report, as SVG inside the page; colours come from the page's style sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil, floor, log10
+
+from markupsafe import Markup
+
+from regraft.records import Candidate, Interval, Learning
+
+#: Size of the curve in its own units, which are pixels at its natural size.
+WIDTH, HEIGHT = 460, 250
+LEFT, RIGHT, TOP, BOTTOM = 44, 12, 22, 42
+
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+Scale = Callable[[float], float]
+
+
+def bar(fraction: float, bounds: Interval | None = None) -> Markup:
+    """Draw a fraction between 0 and 1 as a bar, and its 95 % interval as a whisker.
+
+    The bar is as wide as its place; the numbers stand beside it as text, so it is hidden from readers.
+    """
+    whisker = Markup()
+    if bounds is not None:
+        whisker = Markup(
+            '<line class="whisker" x1="{low}%" x2="{high}%" y1="9" y2="9"/>'
+            '<line class="whisker" x1="{low}%" x2="{low}%" y1="4" y2="14"/>'
+            '<line class="whisker" x1="{high}%" x2="{high}%" y1="4" y2="14"/>'
+        ).format(low=_number(100 * bounds.low), high=_number(100 * bounds.high))
+    return Markup(
+        '<svg class="bar{kind}" width="100%" height="18" aria-hidden="true">'
+        '<rect class="track" y="1" width="100%" height="16" rx="3"/>'
+        '<rect class="fill" y="1" width="{width}%" height="16" rx="3"/>{whisker}</svg>'
+    ).format(kind="" if bounds is None else " ours", width=_number(100 * fraction), whisker=whisker)
+
+
+def curve(learning: Learning) -> Markup:
+    """Draw the cross-validated log-loss (nats) over C (log axis), with one standard error either way.
+
+    Empty where fewer than two strengths of regularisation were tried.
+    """
+    points = sorted((c for c in learning.candidates if c.C > 0), key=lambda c: c.C)
+    if len(points) < 2 or points[0].C == points[-1].C:
+        return Markup()
+    frame = _frame(points)
+    line = " ".join(f"{_number(frame.x(c.C))},{_number(frame.y(c.log_loss))}" for c in points)
+    label = (
+        f"Cross-validated log-loss for {len(points)} values of C from {points[0].C:g} to {points[-1].C:g}; "
+        f"C = {learning.C:g} was taken."
+    )
+    return Markup(
+        '<svg class="curve" viewBox="0 0 {w} {h}" role="img" aria-label="{label}">{grid}{chosen}{errors}'
+        '<polyline class="line" points="{line}"/>{dots}</svg>'
+    ).format(
+        w=WIDTH,
+        h=HEIGHT,
+        label=label,
+        grid=_grid(frame),
+        chosen=_chosen(learning.C, frame),
+        errors=Markup().join(_error_bar(c, frame) for c in points),
+        line=line,
+        dots=Markup().join(_dot(c, frame, chosen=c.C == learning.C) for c in points),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Frame:
+    x: Scale
+    y: Scale
+    decades: tuple[int, ...]
+    ticks: tuple[float, ...]
+    #: Decimals that tell one tick from the next.
+    decimals: int
+
+
+def _frame(points: list[Candidate]) -> _Frame:
+    first, last = log10(points[0].C), log10(points[-1].C)
+    low = max(0.0, min(c.log_loss - c.standard_error for c in points))
+    high = max(c.log_loss + c.standard_error for c in points)
+    if high - low < 1e-9:
+        high = low + 1.0
+    step = _step(high - low)
+    bottom, top = floor(low / step), ceil(high / step)
+    inset = 14  # keeps the outer points off the frame
+    across = (WIDTH - RIGHT - LEFT - 2 * inset) / (last - first)
+    up = (HEIGHT - BOTTOM - TOP) / ((top - bottom) * step)
+    every = max(1, ceil((last - first) / 9))
+    decades = [d for d in range(ceil(first - 1e-9), floor(last + 1e-9) + 1) if d % every == 0]
+    return _Frame(
+        x=lambda strength: LEFT + inset + (log10(strength) - first) * across,
+        y=lambda loss: HEIGHT - BOTTOM - (loss - bottom * step) * up,
+        decades=tuple(decades),
+        ticks=tuple(n * step for n in range(bottom, top + 1)),
+        decimals=max(0, -floor(log10(step) + 1e-9)),
+    )
+
+
+def _step(span: float) -> float:
+    """Return a round step that cuts a span into about four."""
+    unit: float = 10.0 ** floor(log10(span / 4))
+    return next(unit * factor for factor in (1, 2, 5, 10) if span / (unit * factor) <= 5)
+
+
+def _grid(frame: _Frame) -> Markup:
+    lines = [
+        Markup(
+            '<line class="grid" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>'
+            '<text x="{at}" y="{y}" dy="4" text-anchor="end">{tick}</text>'
+        ).format(
+            left=LEFT,
+            right=WIDTH - RIGHT,
+            y=_number(frame.y(tick)),
+            at=LEFT - 7,
+            tick=f"{tick:.{frame.decimals}f}",
+        )
+        for tick in frame.ticks
+    ]
+    lines += [
+        Markup('<text x="{x}" y="{y}" text-anchor="middle">10{power}</text>').format(
+            x=_number(frame.x(10.0**decade)), y=HEIGHT - BOTTOM + 18, power=str(decade).translate(SUPERSCRIPT)
+        )
+        for decade in frame.decades
+    ]
+    lines.append(
+        Markup(
+            '<text class="axis" x="{x}" y="{y}" text-anchor="middle">C, weaker regularisation →</text>'
+        ).format(x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 6)
+    )
+    return Markup().join(lines)
+
+
+def _chosen(C: float, frame: _Frame) -> Markup:  # noqa: N803 (C is what everybody calls it)
+    if C <= 0:
+        return Markup()
+    at = min(max(frame.x(C), LEFT + 30), WIDTH - RIGHT - 30)
+    return Markup(
+        '<line class="chosen" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>'
+        '<text class="chosen" x="{at}" y="{above}" text-anchor="middle">C = {C}</text>'
+    ).format(
+        x=_number(frame.x(C)), top=TOP, bottom=HEIGHT - BOTTOM, at=_number(at), above=TOP - 8, C=f"{C:g}"
+    )
+
+
+def _error_bar(candidate: Candidate, frame: _Frame) -> Markup:
+    low, high = candidate.log_loss - candidate.standard_error, candidate.log_loss + candidate.standard_error
+    return Markup('<line class="error" x1="{x}" x2="{x}" y1="{low}" y2="{high}"/>').format(
+        x=_number(frame.x(candidate.C)), low=_number(frame.y(max(low, 0.0))), high=_number(frame.y(high))
+    )
+
+
+def _dot(candidate: Candidate, frame: _Frame, *, chosen: bool) -> Markup:
+    return Markup('<circle class="dot{kind}" cx="{x}" cy="{y}" r="{r}"/>').format(
+        kind=" taken" if chosen else "",
+        x=_number(frame.x(candidate.C)),
+        y=_number(frame.y(candidate.log_loss)),
+        r=4.5 if chosen else 3,
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")

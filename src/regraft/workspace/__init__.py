@@ -1,0 +1,1 @@
+"""The SDK: everything that a person can do, with a file for each noun."""
