@@ -21,6 +21,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 from regraft.errors import ConflictError, NotAllowedError, RegraftError, StorageError, UnknownOutcomeError
@@ -47,7 +48,7 @@ def put(path: Path, *chunks: Bytes, point: str = "put") -> None:
             raise ConflictError(f"{str(path)!r} exists already.") from None
         except OSError as error:
             raise refused(error, path) from error
-    _confirm(path, point)
+    confirm(path, point=point)
 
 
 def swap(path: Path, *chunks: Bytes, point: str = "swap") -> None:
@@ -58,15 +59,30 @@ def swap(path: Path, *chunks: Bytes, point: str = "swap") -> None:
             os.replace(draft, path)
         except OSError as error:
             raise refused(error, path) from error
-    _confirm(path, point)
+    confirm(path, point=point)
+
+
+def confirm(path: Path, *, point: str = "confirm") -> None:
+    """Flush the folder of a file that is visible already, perhaps by a writer that died before it could.
+
+    Raises UnknownOutcomeError.
+    """
+    try:
+        failpoint(f"{point}.published")
+        _flush_folder(path.parent)
+    except OSError as error:
+        raise UnknownOutcomeError(
+            f"{str(path)!r} was written, but the disk did not confirm it ({error.strerror}).",
+            hint="Check the disk, and whether the new version is listed, before you try again.",
+        ) from error
 
 
 def append(path: Path, line: Bytes, *, point: str = "append") -> None:
-    """Add bytes to the end of a journal in one write; not flushed to the disk."""
+    """Add bytes to the end of a journal in one write, or nothing; not flushed to the disk."""
     try:
         failpoint(f"{point}.write")
         with open(path, "ab", buffering=0) as file:
-            file.write(line)
+            _write_whole(file, line)
     except OSError as error:
         raise refused(error, path) from error
 
@@ -81,11 +97,11 @@ def remove(path: Path) -> None:
 
 def folder(path: Path) -> Path:
     """Make a folder and those above it, each flushed into the one that holds it; return it."""
-    if path.is_dir():
-        return path
-    if path.parent != path:
-        folder(path.parent)
     try:
+        if path.is_dir():
+            return path
+        if path.parent != path:
+            folder(path.parent)
         path.mkdir(exist_ok=True)
         _flush_folder(path.parent)
     except OSError as error:
@@ -97,13 +113,11 @@ def failpoint(name: str) -> None:
     """Fail here if the environment asks for it; otherwise do nothing."""
     if (spec := os.environ.get("REGRAFT_FAILPOINTS")) is None:
         return
+    _passages[name] += 1
     for clause in spec.split(";"):
         point, _, rest = clause.partition("=")
         action, _, nth = rest.partition("@")
-        if point != name:
-            continue
-        _passages[name] += 1
-        if _passages[name] == int(nth or 1):
+        if point == name and _passages[name] == int(nth or 1):
             _act(action, name)
 
 
@@ -158,15 +172,11 @@ def _draft(path: Path, chunks: tuple[Bytes, ...], point: str, *, mode: int) -> I
             draft.unlink(missing_ok=True)
 
 
-def _confirm(path: Path, point: str) -> None:
-    try:
-        failpoint(f"{point}.published")
-        _flush_folder(path.parent)
-    except OSError as error:
-        raise UnknownOutcomeError(
-            f"{str(path)!r} was written, but the disk did not confirm it ({error.strerror}).",
-            hint="Check the disk, and whether the new version is listed, before you try again.",
-        ) from error
+def _write_whole(file: FileIO, line: Bytes) -> None:
+    written = file.write(line)
+    if written != len(line):  # the disk is full, and half a line would spoil the next one
+        file.truncate(file.tell() - written)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _flush_folder(path: Path) -> None:

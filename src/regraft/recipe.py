@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from regraft.errors import InvalidRecipe, NotFoundError, did_you_mean
 from regraft.records import Precision
@@ -39,9 +39,7 @@ class OptimSection(Section):
     """How the head is fitted."""
 
     #: Inverse strengths of regularisation to choose from, the strongest regularisation first.
-    C: tuple[float, ...] = Field(
-        default=(1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0, 100.0), min_length=1
-    )
+    C: tuple[PositiveFloat, ...] = Field(default=(1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3), min_length=1)
     max_iterations: int = Field(default=500, ge=1)
     tolerance: float = Field(default=1e-4, gt=0)
 

@@ -8,7 +8,6 @@ from typing import Literal
 
 from regraft import durable
 from regraft.errors import RegraftError
-from regraft.jobs.execute import execute
 from regraft.progress import Progress
 from regraft.records import Report, RunRecord
 from regraft.refs import parse
@@ -18,6 +17,8 @@ from regraft.store.opening import Store
 
 def submit(store: Store, run: Run, progress: Progress) -> RunRecord:
     """Execute a run to its end; an error is written into the run's record and raised again."""
+    from regraft.jobs.execute import execute  # scikit-learn: most of a second that a listing saves
+
     try:
         outputs = execute(store, run, progress)
         _write_report(store, run.path, outputs["report"])

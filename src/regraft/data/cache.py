@@ -61,7 +61,10 @@ class FeatureCache:
             durable.put(self._folder / f"{sha256(body).hexdigest()}.safetensors", body, point="cache")
 
     def _rows(self, file: Path) -> Iterable[tuple[str, Features]]:
-        body = file.read_bytes()
+        try:
+            body = file.read_bytes()
+        except FileNotFoundError:
+            return []  # somebody has just emptied the cache
         if sha256(body).hexdigest() != file.stem:
             durable.remove(file)  # a cache may be lost; damaged features may not be used
             return []

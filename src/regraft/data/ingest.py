@@ -14,6 +14,7 @@ from regraft.data.readers import Entry, Listing, natural
 from regraft.errors import InvalidError, InvalidPicture
 from regraft.progress import Progress
 from regraft.records import DatasetVersion, Refused, Row, SplitRule, Version, digest
+from regraft.refs import check_name
 from regraft.store.opening import Store
 from regraft.store.packs import PackWriter, Place
 from regraft.store.tables import read_rows, write_rows
@@ -49,6 +50,7 @@ def add(store: Store, name: str, listing: Listing, rule: SplitRule, progress: Pr
     Pictures that the version before has are neither decoded nor stored again, and keep their place and
     their split. Raises InvalidError where no file can be used.
     """
+    name = check_name(name)  # before hours of reading
     old = _rows_of(store, store.catalog.latest("datasets", name))
     writer = PackWriter(store.packs)
     checked = _check_all(listing, old, writer, progress)
@@ -60,7 +62,7 @@ def add(store: Store, name: str, listing: Listing, rule: SplitRule, progress: Pr
             f"The first, {refused[0].key!r}: {refused[0].reason}.",
             hint="Give a folder with one folder of pictures for each class.",
         )
-    places = writer.finish()
+    places: dict[str, Place | Row] = {**old, **writer.finish()}
     new = sum(item.digest not in old for item in kept)
 
     def build(parent: Version | None) -> DatasetVersion:
@@ -89,6 +91,7 @@ def _check_all(
     """Read and check every file in threads; new pictures go into packs in the order of the listing."""
 
     def check(entry: Entry) -> _Checked:
+        name = ""
         try:
             data = entry.read()
             name = digest(data)
@@ -96,7 +99,7 @@ def _check_all(
                 return _Checked(entry=entry, digest=name, size=(row.width, row.height))
             return _Checked(entry=entry, digest=name, data=data, size=pictures.check(data))
         except InvalidPicture as error:
-            return _Checked(entry=entry, reason=str(error).removesuffix("."))
+            return _Checked(entry=entry, digest=name, reason=str(error).removesuffix("."))
 
     results = []
     stored: set[str] = set()
@@ -112,7 +115,7 @@ def _check_all(
 
 def _without_copies(checked: list[_Checked]) -> tuple[list[_Checked], list[Refused]]:
     """Keep one of several equal pictures: none where their labels differ, the held-out one before train."""
-    refused = [Refused(key=item.entry.key, reason=item.reason) for item in checked if item.reason]
+    refused = [_refuse(item, item.reason) for item in checked if item.reason]
     equal: dict[str, list[_Checked]] = defaultdict(list)
     for item in checked:
         if not item.reason:
@@ -124,12 +127,16 @@ def _without_copies(checked: list[_Checked]) -> tuple[list[_Checked], list[Refus
         if len(labels) > 1:
             words = " and ".join(repr(label) for label in labels)
             reason = f"the same picture is labelled {words}"
-            refused += [Refused(key=item.entry.key, reason=reason) for item in copies]
+            refused += [_refuse(item, reason) for item in copies]
             continue
         kept.append(first)
         reason = f"the same picture as {first.entry.key!r}"
-        refused += [Refused(key=item.entry.key, reason=reason) for item in copies if item is not first]
+        refused += [_refuse(item, reason) for item in copies if item is not first]
     return kept, refused
+
+
+def _refuse(item: _Checked, reason: str) -> Refused:
+    return Refused(key=item.entry.key, reason=reason, digest=item.digest)
 
 
 def _rows_of(store: Store, version: Version | None) -> dict[str, Row]:
@@ -139,7 +146,7 @@ def _rows_of(store: Store, version: Version | None) -> dict[str, Row]:
 
 
 def _place(
-    kept: list[_Checked], places: Mapping[str, Place], before: Mapping[str, Row], rule: SplitRule
+    kept: list[_Checked], places: Mapping[str, Place | Row], before: Mapping[str, Row], rule: SplitRule
 ) -> list[Row]:
     """Make the rows: those of the version before first, in their order, then the new ones."""
     unsplit = [(item.digest, item.entry.label) for item in kept if not item.entry.split]
@@ -147,7 +154,7 @@ def _place(
     assigned = splits.assign(unsplit, rule.fractions, seed=rule.seed, old=sticky)
     rows = {}
     for item in kept:
-        place = places.get(item.digest) or before[item.digest]
+        place = places[item.digest]
         rows[item.digest] = Row(
             key=item.entry.key,
             digest=item.digest,

@@ -3,9 +3,10 @@
 Accepted, by content and never by extension: JPEG, PNG, WebP, BMP, GIF and TIFF; of several frames the first.
 
 How pixels become RGB: EXIF orientation is applied. Transparency is laid on white. Grey is repeated.
-16-bit (and 12-bit) values are scaled by their full range to 8 bits. Palettes are looked up. CMYK and YCbCr
-are converted by Pillow; colour profiles are ignored, as the datasets that nets learn from ignore them.
-32-bit integer and float pixels have no range that everybody agrees on, and are refused.
+Of 16-bit grey as many bits count as the brightest pixel needs, because instruments store 10, 12 or 14 bits in
+16: otherwise their pictures would be black. Palettes are looked up. CMYK and YCbCr are converted by Pillow;
+colour profiles are ignored, as the datasets that nets learn from ignore them. 32-bit integer and float pixels
+have no range that everybody agrees on, and are refused.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from regraft.errors import InvalidPicture
 
@@ -28,11 +29,19 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_PIXELS = 64 * 10**6
 #: Larger files are refused unread, in bytes.
 MAX_BYTES = 64 * 2**20
-#: Reading one picture may take this long, in seconds.
+#: Feeding one picture to its decoder may take this long, in seconds.
 MAX_SECONDS = 20.0
 
 _ORIENTATION = 0x0112
-_BITS_PER_SAMPLE = 258
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def decode(data: bytes, *, short_side: int | None = None) -> Image.Image:
@@ -41,16 +50,7 @@ def decode(data: bytes, *, short_side: int | None = None) -> Image.Image:
     With `short_side` a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, never below that many pixels.
     Raises InvalidPicture with the reason.
     """
-    image = _open(data)
-    try:
-        if short_side is not None:
-            image.draft("RGB", _draft_size(image.size, short_side))
-        image.load()
-        return _upright(_to_rgb(image))
-    except InvalidPicture:
-        raise
-    except _BROKEN as error:
-        raise InvalidPicture(f"{_broken(error)}.") from error
+    return _pixels(_open(data), short_side)
 
 
 def check(data: bytes) -> tuple[int, int]:
@@ -60,9 +60,8 @@ def check(data: bytes) -> tuple[int, int]:
     """
     image = _open(data)
     width, height = image.size
-    turned = _orientation(image) >= 5
-    decode(data, short_side=1)  # the whole stream is read, at the smallest scale that the format knows
-    return (height, width) if turned else (width, height)
+    _pixels(image, 1)  # the whole stream is read, at the smallest scale that the format knows
+    return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
 def read_file(path: Path) -> bytes:
@@ -101,26 +100,6 @@ class _Timed(io.BytesIO):
         return super().read(size)
 
 
-#: What Pillow raises over damaged bytes; its decoders are not strict about types.
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    EOFError,
-    OverflowError,
-    RuntimeError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    NotImplementedError,
-    MemoryError,
-    Image.DecompressionBombError,
-)
-
-
 def _open(data: bytes) -> Image.Image:
     if not data:
         raise InvalidPicture("empty file.")
@@ -134,7 +113,7 @@ def _open(data: bytes) -> Image.Image:
         raise InvalidPicture(f"more than {MAX_PIXELS:,} pixels.") from error
     except UnidentifiedImageError as error:
         raise InvalidPicture(f"{_kind(data)}.") from error
-    except _BROKEN as error:
+    except Exception as error:  # over damaged bytes Pillow raises anything
         raise InvalidPicture(f"{_broken(error)}.") from error
     width, height = image.size
     if width * height > MAX_PIXELS:
@@ -144,34 +123,52 @@ def _open(data: bytes) -> Image.Image:
     return image
 
 
+def _pixels(image: Image.Image, short_side: int | None) -> Image.Image:
+    try:
+        if short_side is not None:
+            image.draft("RGB", _draft_size(image.size, short_side))
+        image.load()
+        return _to_rgb(_upright(image))
+    except InvalidPicture:
+        raise
+    except Exception as error:  # over damaged bytes Pillow raises anything
+        raise InvalidPicture(f"{_broken(error)}.") from error
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
         raise InvalidPicture(f"pixels are of mode {image.mode!r} (32 bits), which has no agreed range.")
     if image.mode.startswith("I;16"):
-        tag = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))
-        highest = 2 ** (tag[0] if isinstance(tag, tuple) else tag) - 1
-        values = np.asarray(image, dtype=np.float32) * (255 / highest)
-        return Image.fromarray(np.clip(values + 0.5, 0, 255).astype(np.uint8)).convert("RGB")
+        return _from_16_bits(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image.getchannel("A"))
+        return white
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+def _from_16_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    highest = max(1, 2 ** int(values.max()).bit_length() - 1)
+    table = np.minimum(np.arange(2**16) * (255 / highest) + 0.5, 255).astype(np.uint8)
+    if "transparency" in image.info:
+        table[image.info["transparency"]] = 255
+    return Image.fromarray(table[values]).convert("RGB")
+
+
 def _upright(image: Image.Image) -> Image.Image:
-    if _orientation(image) == 1:
-        return image
-    return ImageOps.exif_transpose(image)
+    turn = _TURNS.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; damaged EXIF data and undefined values count as 1."""
+    """Return the EXIF orientation of a loaded picture; damaged EXIF data and undefined values count as 1."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except (*_BROKEN, InvalidPicture):
+    except Exception:  # over damaged bytes Pillow raises anything
         return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+    return value if value in _TURNS else 1
 
 
 def _draft_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
@@ -179,28 +176,33 @@ def _draft_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _broken(error: BaseException) -> str:
-    text = str(error).lower()
+def _broken(error: Exception) -> str:
+    text = str(error).strip(" .")
     if isinstance(error, MemoryError):
         return "needs more memory than there is"
-    if "truncated" in text or isinstance(error, EOFError):
+    if "truncated" in text.lower() or isinstance(error, EOFError):
         return "truncated"
-    return f"damaged ({error})" if str(error) else "damaged"
+    return f"damaged ({text})" if text else "damaged"
 
 
 _KINDS = (
-    (b"%PDF", "a PDF document"),
-    (b"8BPS", "a Photoshop document (PSD)"),
-    (b"PK\x03\x04", "a zip archive"),
-    (b"\x00\x00\x01\x00", "an icon (ICO)"),
-    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture, which is not supported"),
-    (b"\x1f\x8b", "a gzip archive"),
+    (b"%PDF", "not a picture: a PDF document"),
+    (b"PK\x03\x04", "not a picture: a zip archive"),
+    (b"\x1f\x8b", "not a picture: a gzip archive"),
+    (b"8BPS", "a Photoshop document (PSD): export it as PNG"),
+    (b"\x00\x00\x00\x0cjP  ", "a picture in JPEG 2000 format: convert it to JPEG"),
+    (b"\x00\x00\x01\x00", "an icon (ICO): convert it to PNG"),
     (b"GIF8", "a damaged GIF"),
     (b"\x89PNG", "a damaged PNG"),
     (b"\xff\xd8", "a damaged JPEG"),
     (b"BM", "a damaged BMP"),
-    (b"II*\x00", "a TIFF of a kind that is not supported"),
-    (b"MM\x00*", "a TIFF of a kind that is not supported"),
+    (b"II*\x00", "a TIFF of a kind that is not supported: convert it to PNG"),
+    (b"MM\x00*", "a TIFF of a kind that is not supported: convert it to PNG"),
+)
+#: How the brands of the one container begin that videos and some pictures share.
+_BRANDS = (
+    (("avif", "avis"), "a picture in AVIF format: convert it to JPEG"),
+    (("hei", "hev", "mif1", "msf1"), "a picture in HEIF format: convert it to JPEG"),
 )
 
 
@@ -208,17 +210,19 @@ def _kind(data: bytes) -> str:
     """Say what bytes are that Pillow does not take for a picture."""
     for magic, words in _KINDS:
         if data.startswith(magic):
-            return words if words.startswith("a damaged") or "TIFF" in words else f"not a picture: {words}"
+            return words
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "a damaged WebP"
     if data[4:8] == b"ftyp":
-        brand = data[8:12].decode("ascii", "replace").strip()
-        return f"a picture in {'AVIF' if brand.startswith('avi') else 'HEIF'} format, which is not supported"
+        brand = data[8:12].decode("ascii", "replace")
+        return next(
+            (words for starts, words in _BRANDS if brand.startswith(starts)), "not a picture: a video"
+        )
     head = data[:512].lstrip().lower()
     if head.startswith((b"<!doctype html", b"<html")):
         return "not a picture: a web page (HTML)"
     if b"<svg" in head:
-        return "not a picture of pixels: a drawing (SVG)"
+        return "a drawing (SVG): export it as PNG"
     if b"\0" not in head and all(byte >= 32 or byte in b"\t\r\n\f\x1b" for byte in head):
         return "not a picture: plain text"
     return "not a picture that Regraft reads"

@@ -63,7 +63,7 @@ def read_folder(root: Path) -> Listing:
     """
     _check_folder(root)
     listing = Listing(reader="folder")
-    files = sorted(_walk(root, listing.ignored), key=lambda path: path.as_posix())
+    files = sorted(_walk(root, listing.ignored), key=lambda path: (_text(path.as_posix()), path))
     tops = {path.parts[0] for path in files if len(path.parts) > 1}
     split = {top: SPLITS.get(top.casefold(), "") for top in tops}
     nested = bool(tops) and all(split.values()) and any(len(path.parts) > 2 for path in files)
@@ -71,22 +71,23 @@ def read_folder(root: Path) -> Listing:
         split = dict.fromkeys(split, "")
     for path in files:
         folders = path.parts[1:-1] if nested else path.parts[:-1]
-        key = unicodedata.normalize("NFC", path.as_posix())
+        key = _text(path.as_posix())
         if not folders:
             listing.refused.append(Refused(key=key, reason="not inside a class folder"))
             continue
         listing.entries.append(
             Entry(
                 key=key,
-                label=unicodedata.normalize("NFC", folders[0]),
+                label=_text(folders[0]),
                 split=split[path.parts[0]] if nested else "",
                 read=_Reader(root / path),
             )
         )
     if not listing.entries:
         raise InvalidError(
-            f"The folder {str(root)!r} has no pictures in class folders.",
-            hint="Make a folder for each class and put its pictures there: photos/cat/1.jpg, photos/dog/2.jpg.",
+            f"The folder {str(root)!r} has no pictures in class folders{_passed_over(listing.ignored)}.",
+            hint="Make a folder for each class and put its pictures there: "
+            "photos/cat/1.jpg, photos/dog/2.jpg.",
             where=str(root),
         )
     return listing
@@ -136,6 +137,16 @@ class _Drawn:
         buffer = BytesIO()
         Image.fromarray(self.pixels).save(buffer, format="PNG")
         return buffer.getvalue()
+
+
+def _text(name: str) -> str:
+    """Return a file's name as it is kept: composed Unicode; bytes that are not UTF-8 are escaped."""
+    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
+
+
+def _passed_over(ignored: Counter[str]) -> str:
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(ignored.items()))
+    return f" (passed over: {kinds})" if kinds else ""
 
 
 def _check_folder(root: Path) -> None:

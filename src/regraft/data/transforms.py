@@ -18,6 +18,9 @@ VERSION = 1
 
 Prepared = npt.NDArray[np.uint8]
 
+#: So many times the short side is looked at; the centre crop takes the middle one.
+_LONGEST = 8
+
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -28,9 +31,10 @@ def prepare(data: bytes, spec: InputSpec) -> Prepared:
     """
     short = int(spec.size / spec.crop)
     image = decode(data, short_side=short)
+    left, top, right, bottom = box = _middle(image.size)
     scale = short / min(image.size)
-    width, height = (max(short, round(side * scale)) for side in image.size)
-    image = image.resize((width, height), _FILTERS[spec.interpolation])
+    width, height = (max(short, round(side * scale)) for side in (right - left, bottom - top))
+    image = image.resize((width, height), _FILTERS[spec.interpolation], box=box)
     left, top = (width - spec.size) // 2, (height - spec.size) // 2
     return np.asarray(image.crop((left, top, left + spec.size, top + spec.size)))
 
@@ -48,3 +52,9 @@ def prepare_all(
 
     with quiet():
         yield from ordered(ready, reads, ahead=ahead)
+
+
+def _middle(size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return the box that leaves out the ends of a very long picture: scaling them could take any memory."""
+    left, top = (max(0, side - _LONGEST * min(size)) // 2 for side in size)
+    return left, top, size[0] - left, size[1] - top

@@ -28,8 +28,8 @@ Logits = npt.NDArray[np.float64]
 
 #: Taken where there are too few pictures for folds.
 DEFAULT_C = 1e-2
-#: The search ends when the log-loss has risen this many times in a row.
-_PATIENCE = 2
+#: The search ends when the log-loss has risen this many times in a row: along the path it has one minimum.
+_PATIENCE = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,6 +15,7 @@ from regraft.engine import metrics
 from regraft.engine.predict import scores
 from regraft.errors import InvalidError, MismatchError
 from regraft.jobs.features import fastest_precision, features_of
+from regraft.jobs.preflight import training_rows
 from regraft.progress import Progress
 from regraft.records import Baseline, DatasetVersion, Mistake, ModelVersion, Report, Row, Version
 from regraft.reports import gallery, html
@@ -79,28 +80,6 @@ def measure(store: Store, model: Version, dataset: Version, *, split: str, progr
 
     version, _ = store.catalog.commit("reports", model.name, build)
     return version
-
-
-def default_split(store: Store, model: ModelVersion, dataset: DatasetVersion) -> str:
-    """Return what to evaluate on where the person does not say: `test`, or `all` of pictures that are new.
-
-    A split that was made here says nothing about pictures that the model has never met.
-    """
-    known = {row.digest for row in training_rows(store, model)}
-    met = any(row.digest in known for row in read_rows(store.blobs, dataset.segments))
-    given = not dataset.split_rule.fractions
-    return "test" if "test" in dataset.splits and (given or met) else "all"
-
-
-def training_rows(store: Store, model: ModelVersion) -> list[Row]:
-    """Return the pictures that a model learned from; none where its dataset is not in this store."""
-    if model.lineage is None:
-        return []
-    dataset = store.catalog.find_digest("datasets", model.lineage.dataset)
-    if dataset is None:
-        return []
-    rows = read_rows(store.blobs, dataset.read(DatasetVersion).segments)
-    return [row for row in rows if row.split == "train"]
 
 
 def _check(rows: Sequence[Row], model: ModelVersion, *, asked: int, split: str) -> None:

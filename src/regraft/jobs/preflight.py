@@ -1,4 +1,4 @@
-"""Before anything is spent: does this dataset suit a fine-tuning, and what is still open in the recipe?"""
+"""Before anything is spent: does the dataset suit the job, what is measured on, what is still open?"""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from regraft import suggest
 from regraft.errors import InvalidError
 from regraft.jobs.features import fastest_precision
 from regraft.recipe import Recipe
-from regraft.records import DatasetVersion, ModelVersion
+from regraft.records import DatasetVersion, ModelVersion, Row
 from regraft.store.opening import Store
+from regraft.store.tables import read_rows
 
 #: Fewer test pictures than this give a number that says little.
 FEW = 30
@@ -66,6 +67,28 @@ def check(store: Store, dataset: DatasetVersion, model: ModelVersion, recipe: Re
 def held_out(dataset: DatasetVersion) -> str | None:
     """Return the split to measure on: `test`, or else `val`, which the head never sees."""
     return next((split for split in ("test", "val") if dataset.splits.get(split)), None)
+
+
+def default_split(store: Store, model: ModelVersion, dataset: DatasetVersion) -> str:
+    """Return what to evaluate on where the person does not say: `test`, or `all` of pictures that are new.
+
+    A split that was made here says nothing about pictures that the model has never met.
+    """
+    known = {row.digest for row in training_rows(store, model)}
+    met = any(row.digest in known for row in read_rows(store.blobs, dataset.segments))
+    given = not dataset.split_rule.fractions
+    return "test" if "test" in dataset.splits and (given or met) else "all"
+
+
+def training_rows(store: Store, model: ModelVersion) -> list[Row]:
+    """Return the pictures that a model learned from; none where its dataset is not in this store."""
+    if model.lineage is None:
+        return []
+    dataset = store.catalog.find_digest("datasets", model.lineage.dataset)
+    if dataset is None:
+        return []
+    rows = read_rows(store.blobs, dataset.read(DatasetVersion).segments)
+    return [row for row in rows if row.split == "train"]
 
 
 def _warnings(dataset: DatasetVersion, split: str) -> list[str]:

@@ -10,13 +10,15 @@ from math import log
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from regraft.records import Baseline, Lineage, Metrics, Mistake, Report
+from regraft.records import Baseline, ClassScores, Lineage, Metrics, Mistake, Report
 from regraft.reports import plots, toml, words
 
 #: With more classes the matrix is unreadable, and the most confused pairs stand in its place.
 MATRIX_CLASSES = 40
 #: Up to here the names over the matrix lie flat.
 FLAT_CLASSES = 6
+#: Up to here the cells of the matrix are roomy.
+ROOMY_CLASSES = 16
 PAIRS_SHOWN = 20
 MISTAKES_SHOWN = 48
 
@@ -28,17 +30,19 @@ def render(report: Report, thumbnails: Mapping[str, str]) -> str:
     box. Names in the report are hostile text: all of it is escaped.
     """
     metrics = report.metrics
-    matrix = len(metrics.classes) <= MATRIX_CLASSES
+    count = len(metrics.classes)
+    matrix = count <= MATRIX_CLASSES
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
             report=report,
             metrics=metrics,
+            classes=metrics.classes if matrix else _weakest_first(metrics),
             best=_best(report.baselines),
             even_loss=log(max(len(report.labels), 1)),
             matrix=_matrix(metrics) if matrix else [],
-            upright=len(metrics.classes) > FLAT_CLASSES,
+            look="" if count <= FLAT_CLASSES else " upright" if count <= ROOMY_CLASSES else " upright tight",
             pairs=[] if matrix else _confused(metrics),
             wrong=metrics.count - metrics.correct,
             mistakes=shown(report),
@@ -94,6 +98,10 @@ def _confused(metrics: Metrics) -> list[_Pair]:
         if cell.count and not cell.right
     ]
     return sorted(pairs, key=lambda pair: (-pair.count, -pair.share))[:PAIRS_SHOWN]
+
+
+def _weakest_first(metrics: Metrics) -> list[ClassScores]:
+    return sorted(metrics.classes, key=lambda scores: 2.0 if scores.recall is None else scores.recall)
 
 
 def _best(baselines: tuple[Baseline, ...]) -> Baseline | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -23,9 +22,13 @@ class Blobs:
             running.update(chunk)
         digest = running.hexdigest()
         path = self.path(digest)
-        if not path.exists():
-            with suppress(ConflictError):  # another writer was faster, with the same bytes
-                durable.put(path, *chunks, point="blob")
+        if path.exists():
+            durable.confirm(path, point="blob")  # who wrote it may have died before this
+            return digest
+        try:
+            durable.put(path, *chunks, point="blob")
+        except ConflictError:  # another writer was faster, with the same bytes
+            durable.confirm(path, point="blob")
         return digest
 
     def get(self, digest: str) -> bytes:

@@ -17,7 +17,7 @@ from regraft.records import Kind, Record, Version, canonical, digest, encode
 from regraft.refs import Ref, check_name
 
 _FILE = re.compile(r"v([1-9][0-9]*)\.json")
-_TAG = re.compile(r"(?!v[0-9]+$|latest$)[\w-][\w.-]*")
+_TAG = re.compile(r"(?!v[0-9]+$|latest$)[^\W_][\w.-]{0,99}")
 
 
 class Catalog:
@@ -35,12 +35,14 @@ class Catalog:
         so that no writer's work is lost. A record that differs from the latest one in nothing but its
         parent is no new version.
         """
-        check_name(name)
+        name = check_name(name)
         while True:
             numbers = self.numbers(kind, name)
             parent = self._read(kind, name, numbers[-1]) if numbers else None
             data = encode(build(parent))
-            if parent is not None and _content(data) == _content(parent.data):
+            if parent is not None and _same_content(data, parent):
+                # who published it may have died before it was flushed
+                durable.confirm(self._path(kind, name, parent.number), point="catalog.commit")
                 return parent, False
             number = parent.number + 1 if parent else 1
             try:
@@ -94,6 +96,8 @@ class Catalog:
             files = [path.name for path in (self._root / kind / name).iterdir()]
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError as error:
+            raise durable.unreadable(error, self._root / kind / name) from error
         return sorted(int(match[1]) for file in files if (match := _FILE.fullmatch(file)))
 
     def created(self, version: Version) -> float:
@@ -116,9 +120,7 @@ class Catalog:
         folder = self._root / "tags" / kind / name
         if not folder.is_dir():
             return {}
-        return {
-            path.stem: json.loads(path.read_bytes())["version"] for path in sorted(folder.glob("[!.]*.json"))
-        }
+        return {path.stem: _tagged(path) for path in sorted(folder.glob("[!.]*.json"))}
 
     def _path(self, kind: Kind, name: str, number: int) -> Path:
         return self._root / kind / name / f"v{number}.json"
@@ -134,7 +136,19 @@ class Catalog:
         return Version(kind=kind, name=name, number=number, digest=digest(data), data=data)
 
 
-def _content(data: bytes) -> dict[str, object]:
-    document: dict[str, object] = json.loads(data)
-    del document["parent"]
-    return document
+def _tagged(path: Path) -> int:
+    try:
+        number: int = json.loads(path.read_bytes())["version"]
+    except OSError as error:
+        raise durable.unreadable(error, path) from error
+    except (ValueError, TypeError, KeyError):
+        raise IntegrityError(f"The tag {str(path)!r} is damaged.", hint="Tag a version again.") from None
+    return number
+
+
+def _same_content(data: bytes, version: Version) -> bool:
+    try:
+        old, new = json.loads(version.data), json.loads(data)
+        return bool(old | {"parent": None} == new | {"parent": None})
+    except (ValueError, TypeError):
+        raise IntegrityError(f"The manifest of {version.kind}/{version} is damaged.") from None

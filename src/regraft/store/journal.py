@@ -44,8 +44,9 @@ class Run:
         """Yield the whole lines of metrics that have been written, after the first `skip`."""
         file = self.path / "metrics.jsonl"
         if file.exists():
-            for line in file.read_text().splitlines(keepends=True)[skip:]:
-                if line.endswith("\n"):
+            # as bytes: text would also be cut at the line separators of Unicode
+            for line in file.read_bytes().splitlines(keepends=True)[skip:]:
+                if line.endswith(b"\n"):
                     yield json.loads(line)
 
     def end(
@@ -73,7 +74,8 @@ class Journal:
     ) -> Run:
         """Begin a run."""
         moment = datetime.now(UTC)
-        run_id = f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        # milliseconds, so that runs sort by their beginning, and a few letters of chance
+        run_id = f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03}{secrets.token_hex(2)}"
         record = RunRecord(
             id=run_id,
             kind=kind,

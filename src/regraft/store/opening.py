@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from regraft import durable
-from regraft.errors import ConflictError, InvalidRecord
+from regraft.errors import ConflictError, IntegrityError, InvalidRecord, StorageError
 from regraft.records import canonical
 from regraft.store.blobs import Blobs
 from regraft.store.catalog import Catalog
@@ -36,8 +36,8 @@ class Store:
 def open_store(root: Path) -> Store:
     """Open the store in a folder, and make it where there is none.
 
-    Raises NotAllowedError or StorageError where the folder cannot be used, InvalidRecord where it was
-    written by a later version of Regraft.
+    Raises NotAllowedError or StorageError where the folder cannot be used, IntegrityError where its marker
+    is damaged, InvalidRecord where it was written by a later version of Regraft.
     """
     marker = root / "store.json"
     try:
@@ -46,9 +46,20 @@ def open_store(root: Path) -> Store:
         data = canonical({"format": FORMAT})
         with suppress(ConflictError):  # another process opened it at the same moment
             durable.put(marker, data, point="store.create")
+    except NotADirectoryError:
+        raise StorageError(
+            f"The workspace {str(root)!r} is a file, or lies below one.",
+            hint="Choose another place with --workspace DIR or REGRAFT_HOME.",
+        ) from None
     except OSError as error:
         raise durable.unreadable(error, marker) from error
-    found = json.loads(data).get("format")
+    try:
+        found = json.loads(data)["format"]
+    except (ValueError, TypeError, KeyError):
+        raise IntegrityError(
+            f"The store's marker {str(marker)!r} is damaged.",
+            hint=f'If the store was made by this version of Regraft, write {{"format": {FORMAT}}} into it.',
+        ) from None
     if found != FORMAT:
         raise InvalidRecord(
             f"The store {str(root)!r} has format {found!r}; this version of Regraft reads format {FORMAT}.",

@@ -38,17 +38,13 @@ class Packs:
         """Return the bytes of a row's picture; raises IntegrityError where they are not what was stored."""
         path = self.files.path(row.pack)
         try:
-            handle = os.open(path, os.O_RDONLY)
+            data = _read(path, row.offset, row.length)
         except FileNotFoundError:
             raise IntegrityError(
                 f"The pack {str(path)!r} of picture {row.key!r} is missing.", hint=_HEAL
             ) from None
         except OSError as error:
             raise durable.unreadable(error, path) from error
-        try:
-            data = os.pread(handle, row.length, row.offset)
-        finally:
-            os.close(handle)
         if sha256(data).hexdigest() != row.digest:
             raise IntegrityError(f"Picture {row.key!r} is damaged in {str(path)!r}.", hint=_HEAL)
         return data
@@ -84,6 +80,14 @@ class PackWriter:
         for digest, offset, length in self._waiting:
             self._places[digest] = Place(pack=pack, offset=offset, length=length)
         self._chunks, self._size, self._waiting = [], 0, []
+
+
+def _read(path: Path, offset: int, length: int) -> bytes:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        return os.pread(handle, length, offset)
+    finally:
+        os.close(handle)
 
 
 _HEAL = "Delete the pack, then add the same pictures again."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from itertools import islice
 
 import pyarrow as pa
@@ -26,20 +26,19 @@ def write_rows(blobs: Blobs, rows: Sequence[Row]) -> tuple[str, ...]:
     segments = []
     remaining = iter(rows)
     while part := list(islice(remaining, SEGMENT)):
-        segments.append(
-            blobs.put(to_parquet(pa.Table.from_pylist([asdict(row) for row in part], schema=_ROWS)))
-        )
+        columns = {name: [getattr(row, name) for row in part] for name in _ROWS.names}
+        segments.append(blobs.put(to_parquet(pa.table(columns, schema=_ROWS))))
     return tuple(segments)
 
 
 def read_rows(blobs: Blobs, segments: Iterable[str]) -> Iterator[Row]:
     """Yield the rows of some segments in stored order."""
-    names = [field.name for field in fields(Row)]
     for segment in segments:
-        table = pq.read_table(pa.BufferReader(blobs.get(segment)), use_threads=False)
-        columns = [table.column(name).to_pylist() for name in names]
+        # `pq.read_table` would import pyarrow's data sets first
+        table = pq.ParquetFile(pa.BufferReader(blobs.get(segment))).read(use_threads=False)
+        columns = [table.column(name).to_pylist() for name in _ROWS.names]
         for values in zip(*columns, strict=True):
-            yield Row(**dict(zip(names, values, strict=True)))
+            yield Row(**dict(zip(_ROWS.names, values, strict=True)))
 
 
 def to_parquet(table: pa.Table) -> memoryview:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from regraft.backends import local
 from regraft.data.ingest import Added
-from regraft.jobs import evaluate, predict, preflight
+from regraft.jobs import predict, preflight
 from regraft.jobs.fetch import fetch
 from regraft.progress import Progress, silent
 from regraft.recipe import Recipe
@@ -113,7 +113,7 @@ class Workspace:
         base = self._fetch(model)
         version, added = self.datasets.resolve(dataset, Recipe())
         record = version.read(DatasetVersion)
-        chosen = split or evaluate.default_split(self._store, base.read(ModelVersion), record)
+        chosen = split or preflight.default_split(self._store, base.read(ModelVersion), record)
         run = self._store.journal.create(
             "evaluate", inputs=_inputs(base, version) | {"split": chosen}, recipe={}
         )

@@ -1,0 +1,129 @@
+"""The convex head: folds, the choice of C, temperature, and the folded standardisation."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from regraft.engine.predict import scores
+from regraft.engine.probe import assign_folds, find_temperature, fit
+from regraft.recipe import OptimSection
+
+
+@pytest.fixture
+def clouds():
+    """Three overlapping clouds in 20 dimensions of very different spread: features, targets."""
+    random = np.random.default_rng(0)
+    targets = np.repeat([0, 1, 2], [60, 40, 30])
+    centres = random.normal(size=(3, 20))
+    features = (centres[targets] + random.normal(scale=1.5, size=(130, 20))) * np.logspace(-3, 3, 20) + 7
+    return features.astype(np.float32), targets
+
+
+def quiet(done, total):
+    pass
+
+
+def test_the_head_equals_scikit_learn_on_standardised_features(clouds):
+    features, targets = clouds
+    optim = OptimSection(C=(0.1,), tolerance=1e-6)
+
+    head = fit(features, targets, optim, folds=5, seed=0, step=quiet)
+    plain = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, tol=1e-8, max_iter=1000))
+    plain.fit(features.astype(np.float64), targets)
+
+    expected = plain.predict_proba(features.astype(np.float64))
+    assert np.allclose(scores(features, head.weight, head.bias, 1.0), expected, atol=2e-3)
+
+
+def test_a_head_for_two_classes_has_a_row_for_each(clouds):
+    features, targets = clouds
+    two = targets < 2
+
+    head = fit(features[two], targets[two], OptimSection(), folds=5, seed=0, step=quiet)
+
+    plain = make_pipeline(StandardScaler(), LogisticRegression(C=head.learning.C, tol=1e-8, max_iter=1000))
+    plain.fit(features[two].astype(np.float64), targets[two])
+    expected = plain.predict_proba(features[two].astype(np.float64))
+    assert head.weight.shape == (2, 20)
+    assert np.allclose(scores(features[two], head.weight, head.bias, 1.0), expected, atol=5e-3)
+
+
+def test_the_strongest_c_within_one_standard_error_is_taken(clouds):
+    features, targets = clouds
+    blurred = features + np.random.default_rng(1).normal(
+        scale=np.logspace(-3, 3, 20) * 3, size=features.shape
+    )
+    optim = OptimSection(C=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1))
+
+    learning = fit(blurred.astype(np.float32), targets, optim, folds=5, seed=0, step=quiet).learning
+
+    best = min(learning.candidates, key=lambda candidate: candidate.log_loss)
+    within = [c.C for c in learning.candidates if c.log_loss <= best.log_loss + best.standard_error]
+    assert learning.C == min(within)
+    assert learning.C < best.C
+
+
+def test_the_search_stops_when_the_loss_rises(clouds):
+    features, targets = clouds
+
+    learning = fit(features, targets, OptimSection(), folds=5, seed=0, step=quiet).learning
+
+    losses = [candidate.log_loss for candidate in learning.candidates]
+    assert len(losses) < len(OptimSection().C)
+    assert losses.index(min(losses)) == len(losses) - 2
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_gives_other_folds(clouds):
+    features, targets = clouds
+
+    first, again, other = (
+        fit(features, targets, OptimSection(), folds=5, seed=s, step=quiet) for s in (1, 1, 2)
+    )
+
+    assert first.weight.tobytes() == again.weight.tobytes()
+    assert first.learning == again.learning
+    assert other.learning.log_loss != first.learning.log_loss
+
+
+def test_folds_are_stratified_and_never_hold_out_the_only_picture_of_a_class():
+    targets = np.array([0] * 11 + [1] * 4 + [2])
+
+    folds = assign_folds(targets, 5, seed=0)
+
+    zero = np.bincount(folds[targets == 0], minlength=5)
+    assert zero.max() - zero.min() <= 1
+    assert len(set(folds[targets == 1])) == 4
+    assert folds[-1] == -1
+
+
+def test_without_two_pictures_of_any_class_there_is_a_head_and_no_cross_validation():
+    features = np.eye(3, dtype=np.float32)
+
+    head = fit(features, np.array([0, 1, 2]), OptimSection(), folds=2, seed=0, step=quiet)
+
+    assert scores(features, head.weight, head.bias, head.temperature).argmax(axis=1).tolist() == [0, 1, 2]
+    assert (head.learning.folds, head.learning.candidates, head.learning.accuracy) == (0, (), None)
+    assert head.temperature == 1.0
+
+
+def test_features_that_never_vary_do_no_harm(clouds):
+    features, targets = clouds
+    features[:, 3] = 5.0
+
+    head = fit(features, targets, OptimSection(), folds=5, seed=0, step=quiet)
+
+    assert np.isfinite(head.weight).all()
+
+
+def test_the_temperature_makes_overconfident_logits_honest():
+    random = np.random.default_rng(0)
+    targets = random.integers(0, 2, 2000)
+    honest = np.stack(
+        [np.zeros(2000), np.where(random.random(2000) < 0.8, 1, -1) * np.log(4) * (2 * targets - 1)], 1
+    )
+
+    temperature = find_temperature(honest * 5, targets)
+
+    assert temperature == pytest.approx(5, rel=0.1)

@@ -1,0 +1,87 @@
+"""Recipes: defaults, TOML, settings, and errors that name the neighbour."""
+
+import pytest
+
+from regraft import suggest
+from regraft.errors import InvalidRecipe, NotFoundError
+from regraft.recipe import Recipe, read
+
+
+def test_a_recipe_without_a_word_is_the_default():
+    assert read(None) == Recipe()
+
+
+def test_settings_come_after_the_file(tmp_path):
+    file = tmp_path / "recipe.toml"
+    file.write_text("[train]\nseed = 1\nbatch_size = 8\n[optim]\nC = [0.1, 1.0]\n")
+
+    recipe = read(file, ["train.seed=2", "model.ref=timm:resnet18", "eval.folds = 3"])
+
+    assert recipe.train.model_dump() == {"strategy": "probe", "seed": 2, "precision": "auto", "batch_size": 8}
+    assert recipe.optim.C == (0.1, 1.0)
+    assert (recipe.model.ref, recipe.eval.folds) == ("timm:resnet18", 3)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message", "hint"),
+    [
+        ("train.sed=1", "Unknown key 'sed' in 'train'.", "Did you mean 'seed'?"),
+        ("trian.seed=1", "Unknown key 'trian'.", "Did you mean 'train'?"),
+        (
+            "train.zzz=1",
+            "Unknown key 'zzz' in 'train'.",
+            "Known keys: strategy, seed, precision, batch_size.",
+        ),
+        ("train.seed=-1", "'train.seed' cannot be -1.", "Input should be greater than or equal to 0."),
+        (
+            "train.seed=x",
+            "'train.seed' cannot be 'x'.",
+            "Input should be a valid integer, unable to parse string as an integer.",
+        ),
+        ("data.test_fraction=0.9", "'data.test_fraction' cannot be 0.9.", "Input should be less than 0.5."),
+        ("optim.C=[0.0]", "'optim.C.0' cannot be 0.0.", "Input should be greater than 0."),
+        ("train.strategy=magic", "'train.strategy' cannot be 'magic'.", "Input should be 'probe'."),
+        ("train.seed", "'train.seed' is no setting.", "Write --set section.key=value."),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_the_way_out(setting, message, hint):
+    with pytest.raises(InvalidRecipe) as caught:
+        read(None, [setting])
+
+    assert (str(caught.value), caught.value.hint) == (message, hint)
+
+
+def test_a_file_that_is_not_toml_is_named(tmp_path):
+    file = tmp_path / "recipe.toml"
+    file.write_text("seed: 1")
+
+    with pytest.raises(InvalidRecipe, match=r"recipe\.toml' is not TOML: "):
+        read(file)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(NotFoundError) as caught:
+        read(tmp_path / "none.toml")
+
+    assert str(caught.value) == f"There is no recipe file {str(tmp_path / 'none.toml')!r}."
+
+
+@pytest.mark.parametrize(
+    ("asked", "fastest", "resolved"),
+    [
+        ("auto", "bfloat16+channels_last", "bfloat16+channels_last"),
+        ("exact", "bfloat16+channels_last", "float32"),
+        ("float32+channels_last", None, "float32+channels_last"),
+    ],
+)
+def test_resolving_leaves_no_precision_open(asked, fastest, resolved):
+    recipe = suggest.resolve(read(None, [f"train.precision={asked}"]), fastest=fastest, smallest_class=100)
+
+    assert (recipe.train.precision, recipe.eval.folds) == (resolved, 5)
+
+
+@pytest.mark.parametrize(("smallest", "folds"), [(100, 5), (3, 3), (2, 2), (1, 2)])
+def test_there_are_no_more_folds_than_the_rarest_class_can_fill(smallest, folds):
+    recipe = suggest.resolve(Recipe(), fastest="float32", smallest_class=smallest)
+
+    assert recipe.eval.folds == folds

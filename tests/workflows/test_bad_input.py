@@ -1,0 +1,197 @@
+"""Bad input: a clear sentence, what to do, the right exit code, nothing half-written, and the next command works."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+CASES = {
+    "missing": (
+        lambda root: root / "phots",
+        3,
+        "There is no folder '{path}'.",
+        "Did you mean 'photos'?",
+    ),
+    "empty": (
+        lambda root: (root / "empty").mkdir() or root / "empty",
+        5,
+        "The folder '{path}' has no pictures in class folders.",
+        "Make a folder for each class and put its pictures there: photos/cat/1.jpg, photos/dog/2.jpg.",
+    ),
+    "file": (
+        lambda root: root / "photos" / "cat" / "0.png",
+        5,
+        "'{path}' is a file, not a folder.",
+        "Give the folder that holds one folder for each class.",
+    ),
+    "one class": (
+        lambda root: root / "one",
+        5,
+        "There is one class only: 'cat'.",
+        "A classifier needs two classes or more, a folder for each: photos/cat, photos/dog.",
+    ),
+    "nothing to measure on": (
+        lambda root: root / "lone",
+        5,
+        "There is nothing to measure on: no class has two pictures.",
+        "Add pictures; three of each class are the least, thirty a beginning.",
+    ),
+    "class that is only tested": (
+        lambda root: root / "odd",
+        5,
+        "Class 'bird' has pictures in 'test' and none in 'train'.",
+        "Give it pictures in 'train', or take its folder away; names must match to the letter.",
+    ),
+}
+
+
+@pytest.fixture
+def folders(make_folder):
+    make_folder({"cat": 4, "dog": 4})
+    make_folder({"cat": 4}, name="one")
+    make_folder({"cat": 1, "dog": 1}, name="lone")
+    return make_folder({"train/cat": 3, "train/dog": 3, "test/cat": 2, "test/bird": 2}, name="odd").parent
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_folder_that_cannot_be_used_gets_a_clear_error(run, folders, tmp_path, case):
+    make, code, message, hint = CASES[case]
+    path = make(folders)
+
+    said = run("finetune", path, "--json", home=tmp_path / "home")
+
+    told = json.loads(said.err.splitlines()[-1])
+    assert (said.code, told["message"], told["hint"]) == (code, message.format(path=path), hint)
+    assert said.out == ""
+    assert run("model", "list", home=tmp_path / "home").code == 0
+
+
+def test_a_class_with_one_picture_is_learned_and_said(run, make_folder, tmp_path):
+    folder = make_folder({"cat": 9, "dog": 9, "owl": 1})
+
+    said = run("finetune", folder, home=tmp_path / "home")
+
+    assert said.code == 0, said.err
+    assert "note  Not measured, for want of pictures in 'test': 'owl'." in said.out
+    assert "note  Only 4 pictures to measure on: the interval is wide." in said.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message", "hint"),
+    [
+        (("finetune", "digts"), 3, "There is no folder and no dataset 'digts'.", "Did you mean 'digits'?"),
+        (("predict", "nobody", "x.jpg"), 3, "No model is named 'nobody'.", "See `regraft model list`."),
+        (("evaluate", "no:v", "x"), 3, "No model is named 'no'.", "See `regraft model list`."),
+        (
+            ("model", "info", "a b"),
+            5,
+            "'a b' cannot be a name.",
+            "Use letters, digits, '.', '_' and '-', a letter or digit first, 100 at most.",
+        ),
+        (
+            ("finetune", "digits", "--set", "train.sed=1"),
+            5,
+            "Unknown key 'sed' in 'train'.",
+            "Did you mean 'seed'?",
+        ),
+        (
+            ("finetune", "digits", "--model", "timm:resnet18"),
+            3,
+            "There are no weights for 'timm:resnet18' on this machine.",
+            "Name a local file: --set model.weights=FILE.safetensors (or .pth).",
+        ),
+        (
+            ("model", "info", "embedded:resnet"),
+            3,
+            "No embedded model is named 'resnet'.",
+            "There is efficientnet_lite0.",
+        ),
+        (("report", "info", "x"), 3, "No report is named 'x'.", "See `regraft report list`."),
+        (("run", "info", "x"), 3, "No run is named 'x'.", "See `regraft run list`."),
+    ],
+)
+def test_wrong_words_get_a_clear_error(run, tmp_path, arguments, code, message, hint):
+    said = run(*arguments, home=tmp_path)
+
+    assert (said.code, said.err) == (code, f"Error: {message}\nTry:   {hint}\n")
+
+
+def test_a_wrong_option_is_a_usage_error(run, tmp_path):
+    said = run("finetune", "--bugdet", "5m", home=tmp_path)
+
+    assert (said.code, "No such option '--bugdet'" in said.err) == (2, True)
+
+
+def test_labels_that_the_model_does_not_know_are_named(tuned, run, home, make_folder):
+    folder = make_folder({"leaf": 3, "moon": 3}, name="other")
+
+    said = run("evaluate", "photos", folder, home=home)
+
+    assert said.code == 5
+    assert "Error: The dataset has 1 labels that the model does not know: 'moon'." in said.err
+
+
+@pytest.mark.parametrize(
+    ("point", "sentence", "code"),
+    [
+        ("blob.write=ENOSPC", "The disk has no room for", 1),
+        ("catalog.commit.flush=ENOSPC@2", "The disk has no room for", 1),
+        ("cache.write=ENOSPC", "The disk has no room for", 1),
+        ("journal.create.write=EACCES", "cannot be written (Permission denied).", 7),
+    ],
+)
+def test_a_disk_that_refuses_is_said_and_the_next_command_works(run, photos, tmp_path, point, sentence, code):
+    said = run("finetune", photos, home=tmp_path / "home", REGRAFT_FAILPOINTS=point)
+    again = run("finetune", photos, home=tmp_path / "home")
+
+    assert (said.code, sentence in said.err) == (code, True), said.err
+    assert again.code == 0, again.err
+    assert not list((tmp_path / "home").rglob(".draft-*"))
+
+
+def test_a_place_that_may_not_be_written_is_said(run, photos):
+    said = run("finetune", photos, home="/sys/regraft")
+
+    assert (said.code, "'/sys/regraft' cannot be written" in said.err) == (7, True), said.err
+    assert "Choose a place that you may write to, with --workspace DIR or REGRAFT_HOME." in said.err
+
+
+@pytest.mark.parametrize(
+    "moment", ["journal.create.published", "blob.published", "cache.published", "catalog.commit.publish"]
+)
+def test_ctrl_c_at_any_moment_ends_quietly_and_the_next_command_works(run, photos, tmp_path, moment):
+    home = tmp_path / "home"
+    environment = {**os.environ, "REGRAFT_HOME": str(home), "REGRAFT_FAILPOINTS": f"{moment}=sleep:60"}
+    command = [sys.executable, "-m", "regraft", "finetune", str(photos)]
+
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        _wait_until_asleep(child)
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+    again = run("finetune", photos, home=home)
+
+    words = "Interrupted. Nothing half-written is kept; run the command again to go on.\n"
+    assert (child.returncode, out, err.lstrip("\n")) == (130, "", words)
+    assert again.code == 0, again.err
+    assert not list(home.rglob(".draft-*"))
+    statuses = {item["status"] for item in run("run", "list", "--json", home=home).json}
+    assert statuses <= {"done", "interrupted", "lost"}
+
+
+def _wait_until_asleep(child):
+    """Wait until the process has been in a sleep of its main thread for a while."""
+    quiet = 0
+    previous = None
+    while quiet < 20:
+        assert child.poll() is None, child.communicate()
+        with open(f"/proc/{child.pid}/stat") as file:
+            ticks = file.read().rsplit(")", 1)[1].split()[11:13]
+        quiet = quiet + 1 if ticks == previous else 0
+        previous = ticks
+        time.sleep(0.1)
