@@ -235,9 +235,8 @@ def main(arguments: list[str]) -> None:
         at = arguments.index("--data")
         data = Path(arguments[at + 1])
         del arguments[at : at + 2]
-    say(
-        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
-    )
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    say(f"{machine}, load {os.getloadavg()[0]:.1f}")
     for name in arguments or GOALS:
         with tempfile.TemporaryDirectory() as scratch:
             if name == "frozen" and not data.is_dir():

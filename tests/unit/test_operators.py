@@ -43,8 +43,10 @@ def test_a_library_that_does_not_load_is_passed_over(tmp_path, monkeypatch):
     package.mkdir()
     (package / "_C.so").write_bytes(b"not a library")
     monkeypatch.syspath_prepend(tmp_path)
-    driver = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom regraft.hub.operators import register\nprint(register())"
+    driver = "import sys; sys.path.insert(0, sys.argv[1])\nfrom regraft.hub.operators import register\nprint(register())"
 
-    child = subprocess.run([sys.executable, "-c", driver], capture_output=True, text=True, check=False)
+    child = subprocess.run(
+        [sys.executable, "-c", driver, str(tmp_path)], capture_output=True, text=True, check=False
+    )
 
     assert (child.returncode, child.stdout) == (0, "True\n"), child.stderr

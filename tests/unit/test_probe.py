@@ -61,7 +61,7 @@ def test_the_strongest_c_within_one_standard_error_is_taken(clouds):
 
     best = min(learning.candidates, key=lambda candidate: candidate.log_loss)
     within = [c.C for c in learning.candidates if c.log_loss <= best.log_loss + best.standard_error]
-    assert learning.C == min(within)
+    assert min(within) == learning.C
     assert learning.C < best.C
 
 

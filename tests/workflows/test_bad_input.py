@@ -1,4 +1,4 @@
-"""Bad input: a clear sentence, what to do, the right exit code, nothing half-written, and the next command works."""
+"""Bad input: a clear sentence, what to do, the exit code, nothing half-written; the next command works."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -190,7 +191,7 @@ def _wait_until_asleep(child):
     previous = None
     while quiet < 20:
         assert child.poll() is None, child.communicate()
-        with open(f"/proc/{child.pid}/stat") as file:
+        with Path(f"/proc/{child.pid}/stat").open() as file:
             ticks = file.read().rsplit(")", 1)[1].split()[11:13]
         quiet = quiet + 1 if ticks == previous else 0
         previous = ticks
