@@ -60,8 +60,7 @@ def decode(file: Path) -> np.ndarray:
     image = Image.open(file)
     image.draft("RGB", tuple(max(1, round(side * 256 / min(image.size))) for side in image.size))
     image = image.convert("RGB")
-    scale = 256 / min(image.size)
-    width, height = (max(256, round(side * scale)) for side in image.size)
+    width, height = (256 * side // min(image.size) for side in image.size)
     image = image.resize((width, height), Image.Resampling.BICUBIC)
-    left, top = (width - 224) // 2, (height - 224) // 2
+    left, top = (round((side - 224) / 2) for side in (width, height))
     return np.asarray(image.crop((left, top, left + 224, top + 224)))

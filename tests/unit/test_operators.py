@@ -43,7 +43,12 @@ def test_a_library_that_does_not_load_is_passed_over(tmp_path, monkeypatch):
     package.mkdir()
     (package / "_C.so").write_bytes(b"not a library")
     monkeypatch.syspath_prepend(tmp_path)
-    driver = "import sys; sys.path.insert(0, sys.argv[1])\nfrom regraft.hub.operators import register\nprint(register())"
+    driver = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from regraft.hub.operators import register
+print(register())
+"""
 
     child = subprocess.run(
         [sys.executable, "-c", driver, str(tmp_path)], capture_output=True, text=True, check=False

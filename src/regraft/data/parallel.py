@@ -13,7 +13,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ordered(function: Callable[[T], R], items: Iterable[T], *, ahead: int = 32) -> Iterator[R]:
+def ordered(function: Callable[[T], R], items: Iterable[T], *, ahead: int = 16) -> Iterator[R]:
     """Yield `function(item)` for every item in order; at most `ahead` results wait in memory."""
     remaining = iter(items)
     pool = ThreadPoolExecutor(os.cpu_count() or 1)

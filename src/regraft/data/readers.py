@@ -66,7 +66,9 @@ def read_folder(root: Path) -> Listing:
     files = sorted(_walk(root, listing.ignored), key=lambda path: (_text(path.as_posix()), path))
     tops = {path.parts[0] for path in files if len(path.parts) > 1}
     split = {top: SPLITS.get(top.casefold(), "") for top in tops}
-    nested = bool(tops) and all(split.values()) and any(len(path.parts) > 2 for path in files)
+    deep = {path.parts[0] for path in files if len(path.parts) > 2}
+    nested = bool(deep) and all(split.values())
+    _check_splits(root, {top: split[top] for top in tops if top in deep or not split[top]})
     if set(split.values()) == {"train"}:  # nothing is held out yet
         split = dict.fromkeys(split, "")
     for path in files:
@@ -93,6 +95,17 @@ def read_folder(root: Path) -> Listing:
     return listing
 
 
+def _check_splits(root: Path, split: dict[str, str]) -> None:
+    """Refuse a folder that stands beside `train` and `test`: they would be taken for classes with it."""
+    odd = [top for top, name in split.items() if not name]
+    if odd and {"train"} < set(split.values()) - {""}:
+        raise InvalidError(
+            f"The folder {odd[0]!r} stands beside the splits of {str(root)!r}.",
+            hint="Move it out of the way, or call it train, val or test.",
+            where=odd[0],
+        )
+
+
 def find_pictures(root: Path) -> list[Path]:
     """List the files below a folder that are not junk, in order of their names."""
     return sorted(root / path for path in _walk(root, Counter()))
@@ -116,9 +129,10 @@ def read_digits() -> Listing:
 NAMED: dict[str, Callable[[], Listing]] = {"digits": read_digits}
 
 
-def natural(text: str) -> list[tuple[int, int | str]]:
-    """Return a sorting key that puts 2 before 10."""
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", text) if part]
+def natural(text: str) -> tuple[list[tuple[int, int | str]], str]:
+    """Return a sorting key that puts 2 before 10; no two texts have the same."""
+    parts = [part for part in re.split(r"(\d+)", text) if part]
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts], text
 
 
 @dataclass(frozen=True, slots=True)

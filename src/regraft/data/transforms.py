@@ -27,15 +27,15 @@ _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.B
 def prepare(data: bytes, spec: InputSpec) -> Prepared:
     """Decode a picture, scale its short side, and cut out the middle: [size, size, 3], RGB.
 
-    The short side becomes `floor(size / crop)`, as in timm's evaluation transform. Raises InvalidPicture.
+    The short side becomes `floor(size / crop)` and the long side is rounded down: what timm's and
+    torchvision's evaluation transforms do. Raises InvalidPicture.
     """
     short = int(spec.size / spec.crop)
     image = decode(data, short_side=short)
     left, top, right, bottom = box = _middle(image.size)
-    scale = short / min(image.size)
-    width, height = (max(short, round(side * scale)) for side in (right - left, bottom - top))
+    width, height = (short * side // min(image.size) for side in (right - left, bottom - top))
     image = image.resize((width, height), _FILTERS[spec.interpolation], box=box)
-    left, top = (width - spec.size) // 2, (height - spec.size) // 2
+    left, top = (round((side - spec.size) / 2) for side in (width, height))
     return np.asarray(image.crop((left, top, left + spec.size, top + spec.size)))
 
 

@@ -163,7 +163,8 @@ class _Standardised:
         self._mean = features.mean(axis=0, dtype=np.float64)
         spread = features.std(axis=0, dtype=np.float64)
         self._spread = np.where(spread > 1e-8, spread, 1.0)
-        self._features = ((features - self._mean) / self._spread).astype(np.float32)
+        self._features = features - self._mean.astype(np.float32)
+        self._features /= self._spread.astype(np.float32)
         self._targets = targets
         self._model = LogisticRegression(warm_start=True)
 

@@ -60,11 +60,12 @@ class Datasets:
 
         The folder is only read. Where nothing has changed there is no new version.
         """
-        named = readers.NAMED.get(str(path)) if not Path(path).exists() else None
-        listing = named() if named else readers.read_folder(Path(path))
+        folder = Path(path).expanduser()
+        named = readers.NAMED.get(str(path)) if not folder.exists() else None
+        listing = named() if named else readers.read_folder(folder)
         plan = recipe or Recipe()
         data = plan.data
-        train = 1 - data.val_fraction - data.test_fraction
+        train = round(1 - data.val_fraction - data.test_fraction, 9)
         fractions = {"train": train, "val": data.val_fraction, "test": data.test_fraction}
         given = all(entry.split for entry in listing.entries)
         rule = SplitRule(fractions={} if given else fractions, seed=plan.train.seed)

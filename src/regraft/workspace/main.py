@@ -126,7 +126,7 @@ class Workspace:
             run=done,
         )
 
-    def predict(self, model: str, pictures: Sequence[str | Path], *, top: int = 5) -> tuple[Prediction, ...]:
+    def predict(self, model: str, pictures: Sequence[str | Path], *, top: int = 3) -> tuple[Prediction, ...]:
         """Name what is in pictures, or in the pictures of folders: the `top` likeliest labels of each."""
         paths = [Path(picture) for picture in pictures]
         return predict.predict(self._store, self._fetch(model), paths, top=top, progress=self._progress)

@@ -1,0 +1,189 @@
+"""Datasets: what they are called, how they are found, and what a version holds."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from regraft.errors import IntegrityError, InvalidRef, NotFoundError
+from regraft.recipe import Recipe
+from regraft.records import SplitRule
+
+
+def test_a_new_workspace_has_no_datasets(workspace):
+    assert workspace.datasets.list() == []
+
+
+def test_the_latest_version_of_every_dataset_is_listed_by_name(workspace, make_folder):
+    workspace.datasets.add("dogs", make_folder({"big": 3, "small": 3}))
+    workspace.datasets.add("cats", make_folder({"old": 3}, name="cats"))
+    workspace.datasets.add("dogs", make_folder({"big": 4}))
+
+    listed = workspace.datasets.list()
+
+    assert [str(version) for version in listed] == ["cats:v1", "dogs:v2"]
+
+
+def test_a_dataset_is_found_by_name_version_and_tag(workspace, make_folder):
+    first = workspace.datasets.add("photos", make_folder({"cat": 3})).version
+    second = workspace.datasets.add("photos", make_folder({"cat": 4})).version
+    workspace.datasets.tag("photos:v1", "good")
+
+    found = [
+        workspace.datasets.get(ref).version
+        for ref in ("photos", "photos:latest", "photos:v2", "photos:v1", "photos/version/v1", "photos:good")
+    ]
+
+    assert found == [second, second, second, first, first, first]
+
+
+def test_a_tag_moves(workspace, make_folder):
+    workspace.datasets.add("photos", make_folder({"cat": 3}))
+    second = workspace.datasets.add("photos", make_folder({"cat": 4})).version
+    workspace.datasets.tag("photos:v1", "good")
+
+    moved = workspace.datasets.tag("photos", "good")
+
+    assert moved == second
+    assert workspace.datasets.get("photos:good").version == second
+
+
+@pytest.mark.parametrize("tag", ["latest", "v1", "two words", ""])
+def test_some_words_cannot_be_tags(workspace, make_folder, tag):
+    workspace.datasets.add("photos", make_folder({"cat": 3}))
+
+    with pytest.raises(InvalidRef) as caught:
+        workspace.datasets.tag("photos", tag)
+
+    assert str(caught.value) == f"{tag!r} cannot be a tag."
+    assert caught.value.hint == "A tag is a word; 'latest' and 'v1' are taken."
+
+
+def test_a_misspelt_dataset_names_its_neighbour(workspace, make_folder):
+    workspace.datasets.add("photos", make_folder({"cat": 3}))
+
+    with pytest.raises(NotFoundError) as caught:
+        workspace.datasets.get("photo")
+
+    assert str(caught.value) == "No dataset is named 'photo'."
+    assert caught.value.hint == "Did you mean 'photos'?"
+
+
+def test_a_missing_version_names_those_that_there_are(workspace, make_folder):
+    workspace.datasets.add("photos", make_folder({"cat": 3}))
+    workspace.datasets.tag("photos", "good")
+
+    with pytest.raises(NotFoundError) as caught:
+        workspace.datasets.get("photos:v7")
+
+    assert str(caught.value) == "Dataset 'photos' has no version 'v7'."
+    assert caught.value.hint == "It has v1 to v1, and the tags ['good']."
+
+
+def test_a_dataset_is_a_sequence_of_rows(workspace, make_folder):
+    workspace.datasets.add("photos", make_folder({"cat": 2, "dog": 2}))
+
+    dataset = workspace.datasets.get("photos")
+
+    assert len(dataset) == 4
+    assert [row.key for row in dataset] == ["cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png"]
+    assert [dataset[position] for position in range(4)] == list(dataset)
+    assert dataset.refused == ()
+
+
+def test_a_damaged_pack_is_noticed_when_a_picture_is_read(workspace, make_folder):
+    workspace.datasets.add("photos", make_folder({"cat": 2}))
+    [pack] = [path for path in (workspace.path / "packs").rglob("*") if path.is_file()]
+    pack.chmod(0o644)
+    pack.write_bytes(b"\0" + pack.read_bytes()[1:])
+    dataset = workspace.datasets.get("photos")
+
+    with pytest.raises(IntegrityError) as caught:
+        dataset.read(dataset[0])
+
+    assert str(caught.value) == f"Picture 'cat/0.png' is damaged in {str(pack)!r}."
+    assert caught.value.hint == "Delete the pack, then add the same pictures again."
+    assert dataset.read(dataset[1])
+
+
+def test_a_dataset_needs_its_folder_no_more(workspace, make_folder):
+    root = make_folder({"cat": 3})
+    data = (root / "cat" / "1.png").read_bytes()
+    workspace.datasets.add("photos", root)
+
+    shutil.rmtree(root)
+
+    dataset = workspace.datasets.get("photos")
+    assert dataset.read(dataset[1]) == data
+
+
+def test_a_path_resolves_to_a_dataset_named_like_its_folder(workspace, make_folder, monkeypatch):
+    root = make_folder({"cat": 3}, name="my photos, 2024")
+
+    version, added = workspace.datasets.resolve(root, Recipe())
+
+    monkeypatch.chdir(root)
+    again, unchanged = workspace.datasets.resolve(".", Recipe())
+    assert (str(version), added.new) == ("my-photos-2024:v1", True)
+    assert (again, unchanged.new) == (version, False)
+
+
+def test_a_name_resolves_to_the_dataset_without_adding(workspace, make_folder):
+    version = workspace.datasets.add("photos", make_folder({"cat": 3})).version
+
+    assert workspace.datasets.resolve("photos", Recipe()) == (version, None)
+    assert workspace.datasets.resolve("photos:v1", Recipe()) == (version, None)
+
+
+def test_a_folder_comes_before_a_dataset_of_the_same_name(workspace, make_folder, tmp_path, monkeypatch):
+    workspace.datasets.add("photos", make_folder({"cat": 3}))
+    make_folder({"cat": 4})
+    monkeypatch.chdir(tmp_path)
+
+    version, added = workspace.datasets.resolve("photos", Recipe())
+
+    assert (str(version), added.new_pictures) == ("photos:v2", 1)
+
+
+def test_words_that_name_nothing_are_refused_with_the_nearest_name(workspace, make_folder):
+    workspace.datasets.add("photos", make_folder({"cat": 3}))
+
+    hints = []
+    for words in ("photoss", "digit", "zzz"):
+        with pytest.raises(NotFoundError) as caught:
+            workspace.datasets.resolve(words, Recipe())
+        assert str(caught.value) == f"There is no folder and no dataset {words!r}."
+        hints.append(caught.value.hint)
+
+    assert hints == [
+        "Did you mean 'photos'?",
+        "Did you mean 'digits'?",
+        "Give a folder of class folders, or see `regraft dataset list`.",
+    ]
+
+
+def test_a_path_that_does_not_exist_is_no_name(workspace):
+    with pytest.raises(NotFoundError) as caught:
+        workspace.datasets.resolve(Path("nowhere/photos"), Recipe())
+
+    assert str(caught.value) == "There is no folder 'nowhere/photos'."
+
+
+def test_digits_come_along(workspace):
+    version, added = workspace.datasets.resolve("digits", Recipe())
+
+    assert (str(version), added.record.count, added.refused) == ("digits:v1", 1797, ())
+    assert added.record.labels == tuple(str(digit) for digit in range(10))
+    assert added.record.split_sizes() == {"train": 1259, "val": 179, "test": 359}
+    assert workspace.datasets.resolve("digits", Recipe()) == (version, None)
+
+
+def test_given_splits_are_kept_and_the_rule_is_empty(workspace, make_folder):
+    root = make_folder({"train/cat": 3, "val/cat": 2, "test/cat": 1, "test/dog": 1})
+
+    added = workspace.datasets.add("photos", root)
+
+    assert added.record.split_sizes() == {"train": 3, "val": 2, "test": 2}
+    assert added.record.split_rule == SplitRule(fractions={}, seed=0)
