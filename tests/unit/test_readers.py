@@ -336,11 +336,11 @@ def test_a_folder_beside_train_and_test_is_refused_by_name(make_folder):
     folder = make_folder({"train/cat": 1, "train/dog": 1, "test/cat": 1, "unlabeled": 2})
 
     with pytest.raises(InvalidError) as caught:
-        read_folder(folder)
+        readers.read_folder(folder)
 
     assert str(caught.value) == f"The folder 'unlabeled' stands beside the splits of {str(folder)!r}."
     assert caught.value.hint == "Move it out of the way, or call it train, val or test."
 
 
 def test_labels_that_differ_by_a_leading_nought_alone_have_one_order():
-    assert sorted({"c01", "c1", "c001"}, key=natural) == ["c001", "c01", "c1"]
+    assert sorted({"c01", "c1", "c001"}, key=readers.natural) == ["c001", "c01", "c1"]

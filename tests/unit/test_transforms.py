@@ -36,7 +36,7 @@ def test_any_picture_becomes_a_square_of_bytes(draw, encoded, size, kind, interp
 def test_the_short_side_becomes_the_size_over_the_crop_rounded_down(draw, encoded, size, crop, short):
     spec = SPEC.model_copy(update={"size": size, "crop": crop})
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (short, short, 3), dtype=np.uint8))
-    edge = (short - size) // 2
+    edge = round((short - size) / 2)
 
     seen = prepare(encoded(picture, "PNG"), spec)
 
