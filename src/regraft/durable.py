@@ -31,6 +31,9 @@ Bytes = bytes | bytearray | memoryview
 #: How the name of a file begins that is not published yet.
 DRAFT = ".draft-"
 
+#: What file systems without hard links answer.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+
 _passages: Counter[str] = Counter()
 
 
@@ -47,6 +50,11 @@ def put(path: Path, *chunks: Bytes, point: str = "put") -> None:
         except FileExistsError:
             raise ConflictError(f"{str(path)!r} exists already.") from None
         except OSError as error:
+            if error.errno in _NO_LINKS:  # the draft could be written here, so that it is not permission
+                raise StorageError(
+                    f"The file system of {str(path.parent)!r} has no hard links.",
+                    hint="Keep the workspace on another disk, with --workspace DIR or REGRAFT_HOME.",
+                ) from error
             raise refused(error, path) from error
     confirm(path, point=point)
 

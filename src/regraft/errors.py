@@ -11,7 +11,6 @@ RegraftError                what went wrong in one sentence, and what to do next
   MismatchError             weights do not fit the net; labels of model and dataset differ
   IntegrityError            bytes are not what their digest says
   FetchError                something has to be fetched and cannot be
-  RunError                  a run ended badly
   NotAllowedError           no permission to read or write here
   StorageError              the disk refused: full, failing, or without a needed feature
     UnknownOutcomeError     published, but the disk did not confirm it
@@ -89,10 +88,6 @@ class FetchError(RegraftError):
     """Something has to be fetched and cannot be."""
 
     exit_code = 3
-
-
-class RunError(RegraftError):
-    """A run ended badly."""
 
 
 class NotAllowedError(RegraftError):

@@ -72,21 +72,15 @@ class Recipe(Section):
     eval: EvalSection = EvalSection()
 
 
-def read(path: Path | None, settings: Iterable[str] = ()) -> Recipe:
-    """Read a recipe from a TOML file, or take the defaults; then apply settings such as `train.seed=1`.
+def read(source: Recipe | str | Path | None, settings: Iterable[str] = ()) -> Recipe:
+    """Take a recipe, a TOML file, or the defaults, and apply settings such as `train.seed=1`.
 
     Raises NotFoundError where the file is missing, InvalidRecipe where a key or value is wrong.
     """
-    document: dict[str, Any] = {}
-    if path is not None:
-        try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise NotFoundError(f"There is no recipe file {str(path)!r}.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InvalidRecipe(f"{str(path)!r} is not TOML: {error}.") from None
-        except OSError as error:
-            raise InvalidRecipe(f"{str(path)!r} cannot be read: {error.strerror}.") from None
+    if isinstance(source, Recipe):
+        document = source.model_dump()
+    else:
+        document = {} if source is None else _read_toml(Path(source))
     for setting in settings:
         _apply(document, setting)
     return check(document)
@@ -97,14 +91,28 @@ def check(document: Mapping[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        parts = [str(part) for part in first["loc"] if not str(part).startswith(("literal[", "constrained"))]
+        first, *others = error.errors()
+        parts = [str(part) for part in first["loc"] if not str(part).startswith("literal[")]
         where = ".".join(parts)
+        wishes = dict.fromkeys(e["msg"] for e in (first, *others) if list(e["loc"])[: len(parts)] == parts)
         if first["type"] == "extra_forbidden":
             raise _unknown(parts, where) from None
         raise InvalidRecipe(
-            f"{where!r} cannot be {first['input']!r}.", hint=f"{first['msg']}.", where=where
+            f"{where!r} cannot be {first['input']!r}.",
+            hint=f"{'. Or: '.join(wishes) or first['msg']}.",
+            where=where,
         ) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(f"There is no recipe file {str(path)!r}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidRecipe(f"{str(path)!r} is not TOML: {error}.") from None
+    except OSError as error:
+        raise InvalidRecipe(f"{str(path)!r} cannot be read: {error.strerror}.") from None
 
 
 def _unknown(parts: list[str], where: str) -> InvalidRecipe:

@@ -68,6 +68,8 @@ class Refused(Record):
     reason: str
     #: Of the bytes, where they could be read.
     digest: str = ""
+    #: The class that the file would belong to.
+    label: str = ""
 
 
 class SplitRule(Record):
@@ -98,8 +100,6 @@ class DatasetVersion(Record):
     #: Digest of the list of refused files; None where there are none.
     refused: str | None
     refused_count: int
-    #: What was passed over without a look, by kind, such as hidden files.
-    ignored: dict[str, int]
 
     def split_sizes(self) -> dict[str, int]:
         """Return how many pictures each split has, in the order train, val, test."""
@@ -289,6 +289,9 @@ class RunRecord(Record):
     error: str | None
     host: str
     process: int
+    #: When the process began, as the system counts it, so that another one with its number is not taken
+    #: for it; empty where the system does not say.
+    process_started: str
 
 
 class Label(Record):

@@ -71,7 +71,6 @@ def show_info(data: Dataset) -> str:
                     "splits",
                     "given" if not record.split_rule.fractions else f"made, seed {record.split_rule.seed}",
                 ),
-                ("passed over", ", ".join(f"{n} {kind}" for kind, n in record.ignored.items()) or "nothing"),
                 ("refused", f"{record.refused_count} files"),
             ]
         ),

@@ -13,8 +13,6 @@ from regraft.workspace.main import EvaluateResult, Workspace
 def show(result: EvaluateResult) -> str:
     """Write what was read, the numbers, and where the report is."""
     lines = [*describe(result.dataset, result.added), "", summary(result.report), ""]
-    if result.report.seen:
-        lines.append(f"note  {result.report.seen:,} pictures were left out: the model learned from them.")
     return "\n".join([*lines, facts([("report", result.page)])])
 
 

@@ -10,6 +10,7 @@ from regraft.cli.output import facts, with_workspace
 from regraft.data.ingest import Added
 from regraft.records import DatasetVersion, Version
 from regraft.reports.text import summary
+from regraft.reports.words import printable
 from regraft.workspace.main import FinetuneResult, Workspace
 
 #: Refused files that the screen names.
@@ -45,12 +46,12 @@ def describe(dataset: Version, added: Added | None) -> list[str]:
         f"{dataset}  {record.count:,} pictures of {len(record.labels)} classes ({splits})"
         + (f", {state}" if state else "")
     ]
-    if record.ignored:
-        words = ", ".join(f"{count} {kind}" for kind, count in sorted(record.ignored.items()))
+    if added is not None and added.ignored:
+        words = ", ".join(f"{count} {kind}" for kind, count in sorted(added.ignored.items()))
         lines.append(f"  passed over: {words}")
     if added is not None and added.refused:
         lines.append(f"  {len(added.refused)} files cannot be used:")
-        lines += [f"    {item.key}: {item.reason}" for item in added.refused[:_SHOWN]]
+        lines += [f"    {printable(item.key)}: {printable(item.reason)}" for item in added.refused[:_SHOWN]]
         if len(added.refused) > _SHOWN:
             lines.append(f"    ... all of them: regraft dataset info {dataset.name}")
     return lines

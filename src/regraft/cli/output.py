@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from regraft.cli.progress import Bars
 from regraft.records import Version
+from regraft.reports.words import printable
 from regraft.workspace.main import open as open_workspace
 
 
@@ -70,7 +71,7 @@ def with_workspace(
 
 def columns(header: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> str:
     """Lay out rows under a header; `empty` is said where there are none."""
-    lines = [tuple(map(str, row)) for row in rows]
+    lines = [tuple(printable(str(cell)) for cell in row) for row in rows]
     if not lines:
         return empty
     lines.insert(0, tuple(word.upper() for word in header))
@@ -83,7 +84,7 @@ def columns(header: Sequence[str], rows: Iterable[Sequence[object]], *, empty: s
 
 def facts(pairs: Iterable[tuple[str, object]]) -> str:
     """Lay out names and values in two columns; a name may be empty."""
-    lines = [(name, str(value)) for name, value in pairs]
+    lines = [(name, printable(str(value))) for name, value in pairs]
     width = max(len(name) for name, _ in lines)
     return "\n".join(f"{name.ljust(width)}  {value}".rstrip() for name, value in lines)
 

@@ -23,6 +23,7 @@ class Bars:
         self._terminal = sys.stderr.isatty()
         self._started: dict[str, float] = {}
         self._spoken: dict[str, float] = {}
+        self._done: dict[str, int] = {}
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
 
@@ -38,14 +39,27 @@ class Bars:
     def __call__(self, task: str, done: int, total: int) -> None:
         """Take note that `done` of `total` units of a task are finished."""
         now = time.monotonic()
+        if done <= self._done.get(task, 0):  # begun, or begun again
+            self._started[task] = now
+            self._spoken.pop(task, None)
+        self._done[task] = done
         start = self._started.setdefault(task, now)
+        if total == 1:  # work that cannot be counted is announced
+            self._announce(task, done)
+            return
         if now - start < PATIENCE:
             return
         if self._terminal:
             self._draw(task, done, total)
-        elif now - self._spoken.get(task, start) >= PAUSE or (done == total and task in self._spoken):
+        elif now - self._spoken.get(task, 0.0) >= PAUSE or done == total:
             self._spoken[task] = now
             print(line(task, done, total, now - start), file=sys.stderr, flush=True)  # noqa: T201
+
+    def _announce(self, task: str, done: int) -> None:
+        if self._terminal:
+            self._draw(task, done, 1)
+        elif not done:
+            print(f"{task} ...", file=sys.stderr, flush=True)  # noqa: T201
 
     def _draw(self, task: str, done: int, total: int) -> None:
         if self._progress is None:

@@ -33,6 +33,8 @@ class FeatureKey(Record):
     precision: Precision
     #: Versions of the libraries that decode and compute.
     libraries: dict[str, str]
+    #: What computes: another processor may round otherwise.
+    processor: str
     #: Version of the preparation of pictures.
     prepare: int = transforms.VERSION
 
@@ -50,7 +52,7 @@ class FeatureCache:
         for file in sorted(self._folder.glob("[!.]*.safetensors")):
             for name, row in self._rows(file):
                 if name in names:
-                    found[name] = row
+                    found[name] = row.copy()  # a view would hold its whole file in memory
         return found
 
     def add(self, digests: Sequence[str], features: Features) -> None:

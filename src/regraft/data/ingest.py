@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from regraft.data import pictures, splits
 from regraft.data.parallel import ordered
 from regraft.data.readers import Entry, Listing, natural
-from regraft.errors import InvalidError, InvalidPicture
+from regraft.errors import ConflictError, InvalidError, InvalidPicture
 from regraft.progress import Progress
 from regraft.records import DatasetVersion, Refused, Row, SplitRule, Version, digest
 from regraft.refs import check_name
@@ -31,6 +31,8 @@ class Added:
     #: Whether a new version was made; False where nothing has changed.
     new: bool
     refused: tuple[Refused, ...]
+    #: What was passed over without a look, by kind, such as hidden files.
+    ignored: dict[str, int]
     #: Pictures that the version before did not have.
     new_pictures: int
 
@@ -44,14 +46,24 @@ class _Checked:
     reason: str = ""
 
 
-def add(store: Store, name: str, listing: Listing, rule: SplitRule, progress: Progress) -> Added:
+def add(
+    store: Store,
+    name: str,
+    listing: Listing,
+    rule: SplitRule,
+    progress: Progress,
+    *,
+    related: bool = False,
+) -> Added:
     """Store what a reader listed as the next version of dataset `name`.
 
     Pictures that the version before has are neither decoded nor stored again, and keep their place and
-    their split. Raises InvalidError where no file can be used.
+    their split; a rule by which splits were made stays. Raises InvalidError where no file can be used, and,
+    where the pictures should be `related` to those of the version before, ConflictError if none is the same.
     """
     name = check_name(name)  # before hours of reading
-    old = _rows_of(store, store.catalog.latest("datasets", name))
+    before = _rows_of(store, store.catalog.latest("datasets", name))
+    old = {digest: row for digest, row in before.items() if store.packs.files.path(row.pack).exists()}
     writer = PackWriter(store.packs)
     checked = _check_all(listing, old, writer, progress)
     kept, refused = _without_copies(checked)
@@ -62,13 +74,22 @@ def add(store: Store, name: str, listing: Listing, rule: SplitRule, progress: Pr
             f"The first, {refused[0].key!r}: {refused[0].reason}.",
             hint="Give a folder with one folder of pictures for each class.",
         )
+    new = sum(item.digest not in before for item in kept)
+    if related and before and new == len(kept):
+        raise ConflictError(
+            f"There is a dataset {name!r} already, and it has none of these pictures.",
+            hint="Give the folder another name: regraft dataset add NAME FOLDER, then use NAME.",
+        )
     places: dict[str, Place | Row] = {**old, **writer.finish()}
-    new = sum(item.digest not in old for item in kept)
 
     def build(parent: Version | None) -> DatasetVersion:
         before = _rows_of(store, parent)
-        rows = _place(kept, places, before, rule)
-        return _manifest(store, listing, rows, refused, rule, parent)
+        made = parent.read(DatasetVersion).split_rule if parent else rule
+        here = made if made.fractions else rule
+        rows = _place(kept, places, before, here)
+        given = all(item.entry.split for item in kept)
+        here = SplitRule(fractions={}, seed=0) if given else here
+        return _manifest(store, listing, rows, refused, here, parent)
 
     version, is_new = store.catalog.commit("datasets", name, build)
     return Added(
@@ -76,6 +97,7 @@ def add(store: Store, name: str, listing: Listing, rule: SplitRule, progress: Pr
         record=version.read(DatasetVersion),
         new=is_new,
         refused=tuple(refused),
+        ignored=dict(listing.ignored),
         new_pictures=new,
     )
 
@@ -136,7 +158,7 @@ def _without_copies(checked: list[_Checked]) -> tuple[list[_Checked], list[Refus
 
 
 def _refuse(item: _Checked, reason: str) -> Refused:
-    return Refused(key=item.entry.key, reason=reason, digest=item.digest)
+    return Refused(key=item.entry.key, reason=reason, digest=item.digest, label=item.entry.label)
 
 
 def _rows_of(store: Store, version: Version | None) -> dict[str, Row]:
@@ -194,5 +216,4 @@ def _manifest(
         size=sum(row.length for row in rows),
         refused=store.blobs.put(_REFUSED.dump_json(tuple(refused), indent=2)) if refused else None,
         refused_count=len(refused),
-        ignored=dict(listing.ignored),
     )

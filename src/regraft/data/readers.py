@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from regraft import durable
 from regraft.data import pictures
 from regraft.errors import InvalidError, NotFoundError, did_you_mean
 from regraft.records import Refused
@@ -63,24 +64,24 @@ def read_folder(root: Path) -> Listing:
     """
     _check_folder(root)
     listing = Listing(reader="folder")
-    files = sorted(_walk(root, listing.ignored), key=lambda path: (_text(path.as_posix()), path))
+    files = sorted(_walk(root, listing.ignored), key=lambda path: (text(path.as_posix()), path))
     tops = {path.parts[0] for path in files if len(path.parts) > 1}
     split = {top: SPLITS.get(top.casefold(), "") for top in tops}
     deep = {path.parts[0] for path in files if len(path.parts) > 2}
     nested = bool(deep) and all(split.values())
-    _check_splits(root, {top: split[top] for top in tops if top in deep or not split[top]})
+    _check_splits(root, {top: split[top] for top in sorted(tops) if top in deep or not split[top]})
     if set(split.values()) == {"train"}:  # nothing is held out yet
         split = dict.fromkeys(split, "")
     for path in files:
         folders = path.parts[1:-1] if nested else path.parts[:-1]
-        key = _text(path.as_posix())
+        key = text(path.as_posix())
         if not folders:
             listing.refused.append(Refused(key=key, reason="not inside a class folder"))
             continue
         listing.entries.append(
             Entry(
                 key=key,
-                label=_text(folders[0]),
+                label=text(folders[0]),
                 split=split[path.parts[0]] if nested else "",
                 read=_Reader(root / path),
             )
@@ -98,7 +99,7 @@ def read_folder(root: Path) -> Listing:
 def _check_splits(root: Path, split: dict[str, str]) -> None:
     """Refuse a folder that stands beside `train` and `test`: they would be taken for classes with it."""
     odd = [top for top, name in split.items() if not name]
-    if odd and {"train"} < set(split.values()) - {""}:
+    if odd and any(split.values()):
         raise InvalidError(
             f"The folder {odd[0]!r} stands beside the splits of {str(root)!r}.",
             hint="Move it out of the way, or call it train, val or test.",
@@ -129,6 +130,24 @@ def read_digits() -> Listing:
 NAMED: dict[str, Callable[[], Listing]] = {"digits": read_digits}
 
 
+def expand(words: str | Path) -> Path:
+    """Return a path with `~` replaced, where there is such a person."""
+    try:
+        return Path(words).expanduser()
+    except RuntimeError:
+        return Path(words)
+
+
+def exists(path: Path) -> bool:
+    """Tell whether a path exists; raises NotAllowedError below a folder that may not be entered."""
+    try:
+        return path.exists()
+    except PermissionError as error:
+        raise durable.unreadable(error, path) from error
+    except (OSError, ValueError):  # no path at all: too long, or with a zero in it
+        return False
+
+
 def natural(text: str) -> tuple[list[tuple[int, int | str]], str]:
     """Return a sorting key that puts 2 before 10; no two texts have the same."""
     parts = [part for part in re.split(r"(\d+)", text) if part]
@@ -153,7 +172,7 @@ class _Drawn:
         return buffer.getvalue()
 
 
-def _text(name: str) -> str:
+def text(name: str) -> str:
     """Return a file's name as it is kept: composed Unicode; bytes that are not UTF-8 are escaped."""
     return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
 
@@ -164,7 +183,7 @@ def _passed_over(ignored: Counter[str]) -> str:
 
 
 def _check_folder(root: Path) -> None:
-    if not root.exists():
+    if not exists(root):
         near = [path.name for path in root.absolute().parent.glob("*") if path.is_dir()]
         raise NotFoundError(
             f"There is no folder {str(root)!r}.",

@@ -54,13 +54,15 @@ def wilson(successes: int, trials: int) -> Interval:
     share = successes / trials
     centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z / (1 + z**2 / trials) * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    return Interval(low=max(0.0, float(centre - half)), high=min(1.0, float(centre + half)))
+    low = float(centre - half) if successes else 0.0  # exact where rounding is not
+    high = float(centre + half) if successes < trials else 1.0
+    return Interval(low=low, high=high)
 
 
 def log_loss(scores: Scores, targets: Targets) -> float:
     """Return the mean negative logarithm of the probability of the true class, in nats."""
     true = np.clip(scores[np.arange(len(targets)), targets], 1e-15, 1)
-    return float(-np.log(true).mean())
+    return float(-np.log(true).mean()) + 0.0  # never -0.0
 
 
 def calibration_error(scores: Scores, targets: Targets) -> float:

@@ -34,13 +34,21 @@ def build(architecture: str) -> nn.Module:
             f"timm {timm.__version__} has no architecture {architecture!r}.",
             hint=did_you_mean(architecture, timm.list_models(), otherwise="See timm.list_models()."),
         )
-    net: nn.Module = timm.create_model(architecture, pretrained=False)
+    try:
+        net: nn.Module = timm.create_model(architecture, pretrained=False)
+    except RuntimeError as error:  # a tag that the architecture does not have
+        raise NotFoundError(
+            f"timm {timm.__version__} has no {architecture!r}: {error}.",
+            hint="Leave away what follows the dot.",
+        ) from None
     return net
 
 
 def input_spec(net: nn.Module) -> InputSpec:
     """Return how pictures must be prepared for the net's pretrained weights."""
     facts = _facts(net)
+    if (mode := facts.get("crop_mode", "center")) != "center":
+        raise MismatchError(f"The net wants its pictures prepared by {mode!r}, which is not supported.")
     return InputSpec(
         size=facts["input_size"][-1],
         crop=facts["crop_pct"],
@@ -87,7 +95,7 @@ def replace_head(net: nn.Module, weight: torch.Tensor, bias: torch.Tensor) -> nn
 def split_state(net: nn.Module) -> tuple[State, State]:
     """Return the net's tensors: those of the trunk by name, and the head's `weight` and `bias`."""
     prefix = _classifier_name(net) + "."
-    state = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
+    state = {name: tensor.clone().contiguous() for name, tensor in net.state_dict().items()}
     head = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
     return {name: tensor for name, tensor in state.items() if not name.startswith(prefix)}, head
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from regraft.errors import FetchError, NotFoundError, did_you_mean
+from regraft.errors import FetchError, InvalidRecipe, NotFoundError, did_you_mean
 from regraft.refs import Ref
 
 
@@ -31,7 +31,7 @@ def find(ref: Ref, weights: str) -> Source:
 
 def _embedded(name: str, weights: str) -> Source:
     if weights:
-        raise FetchError(
+        raise InvalidRecipe(
             f"'embedded:{name}' brings its own weights.",
             hint="Leave model.weights empty, or start from timm:NAME.",
         )

@@ -29,8 +29,12 @@ def read_weights(path: Path) -> State:
     if path.suffix == ".safetensors":
         body = path.read_bytes()
     else:
-        command = [sys.executable, "-m", "regraft.hub.convert", str(path)]
-        child = subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False)
+        # -P: no module of the current folder is imported in place of an installed one
+        command = [sys.executable, "-P", "-m", "regraft.hub.convert", str(path)]
+        try:
+            child = subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False)
+        except subprocess.TimeoutExpired:
+            raise _unreadable(path, f"it took longer than {TIMEOUT} s") from None
         if child.returncode:
             reason = (
                 child.stderr.decode(errors="replace").strip() or f"the reader ended with {child.returncode}"
@@ -66,6 +70,12 @@ def load_into(net: nn.Module, state: State) -> LoadReport:
             f"The weights do not fit the net: {len(missing)} tensors are missing, "
             f"{len(wrong)} have another shape, {len(unexpected)} are unknown; the first: {first}.",
             hint="Choose the architecture that the weights were made for.",
+        )
+    if broken := [name for name in wanted if name in renamed and not renamed[name].isfinite().all()]:
+        raise InvalidError(
+            f"The weights hold numbers that are not finite, {len(broken)} tensors of them: {broken[0]!r}.",
+            hint="They come from a training that failed; get others.",
+            where=broken[0],
         )
     net.load_state_dict(renamed, strict=False)
     return LoadReport(

@@ -45,7 +45,7 @@ def measure(store: Store, model: Version, dataset: Version, *, split: str, progr
         store,
         net,
         everything,
-        precision=net.precision or fastest_precision(store, net),
+        precision=net.precision or fastest_precision(store, net, progress),
         batch_size=_BATCH,
         progress=progress,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
@@ -11,7 +12,7 @@ from regraft import durable
 from regraft.data.cache import FeatureCache, FeatureKey
 from regraft.data.transforms import Prepared, prepare_all
 from regraft.engine.predict import Floats
-from regraft.errors import InvalidPicture
+from regraft.errors import ConflictError, InvalidPicture
 from regraft.jobs import machine
 from regraft.progress import Progress
 from regraft.records import ModelVersion, Precision, Record, Row, canonical, decode, digest, encode
@@ -43,11 +44,13 @@ def features_of(
         input=model.input,
         precision=precision,
         libraries=machine.libraries("torch", "timm", "pillow"),
+        processor=machine.processor(),
     )
     cache = FeatureCache(store.cache, key)
     found = cache.read(row.digest for row in rows)
     missing = list({row.digest: row for row in rows if row.digest not in found}.values())
     if missing:
+        progress("Starting the net", 0, 1)
         from regraft.jobs import trunk  # torch and timm: seconds that a warm cache saves
 
         pictures = _pictures(store, model, missing)
@@ -68,17 +71,18 @@ def features_of(
     return np.stack([found[row.digest] for row in rows])
 
 
-def fastest_precision(store: Store, model: ModelVersion) -> Precision:
+def fastest_precision(store: Store, model: ModelVersion, progress: Progress) -> Precision:
     """Return which precision is fastest here for a model's trunk: measured once, then remembered."""
     here = {**machine.environment(), "architecture": model.architecture, "size": str(model.input.size)}
     path = store.machines / f"{digest(canonical(here))[:16]}.json"
-    if path.exists():
-        return decode(Measured, path.read_bytes(), where=str(path)).precision
-    from regraft.jobs import trunk  # torch and timm: seconds that a known machine saves
+    if not path.exists():
+        progress("Measuring what is fastest on this machine", 0, 1)
+        from regraft.jobs import trunk  # torch and timm: seconds that a known machine saves
 
-    precision = trunk.fastest_precision(store, model)
-    durable.swap(path, encode(Measured(precision=precision)), point="machine")
-    return precision
+        measured = Measured(precision=trunk.fastest_precision(store, model))
+        with suppress(ConflictError):  # another process measured at the same moment: its word stands
+            durable.put(path, encode(measured), point="machine")
+    return decode(Measured, path.read_bytes(), where=str(path)).precision
 
 
 def _pictures(store: Store, model: ModelVersion, rows: Sequence[Row]) -> Iterator[Prepared]:

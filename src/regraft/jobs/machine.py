@@ -16,7 +16,7 @@ def environment() -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": processor(),
         "cores": str(os.cpu_count()),
         **libraries(*LIBRARIES),
     }
@@ -27,7 +27,8 @@ def libraries(*names: str) -> dict[str, str]:
     return {name: version(name) for name in names}
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return what the system calls its processor."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -46,13 +46,14 @@ def predict(
             else:
                 yield picture
 
+    progress("Starting the net", 0, 1)
     from regraft.jobs import trunk  # torch and timm, after the arguments have been looked at
 
     batches = trunk.compute(
         store,
         net,
         good(),
-        precision=net.precision or fastest_precision(store, net),
+        precision=net.precision or fastest_precision(store, net, progress),
         batch_size=_BATCH,
         count=len(files),
     )
@@ -62,19 +63,19 @@ def predict(
     result = []
     for position, file in enumerate(files):
         if position in reasons:
-            result.append(Prediction(picture=str(file), top=(), error=reasons[position]))
+            result.append(Prediction(picture=readers.text(str(file)), top=(), error=reasons[position]))
             continue
         row = next(rows)
         likeliest = np.argsort(-row, kind="stable")[:top]
         labels = tuple(Label(label=net.labels[i], probability=float(row[i])) for i in likeliest)
-        result.append(Prediction(picture=str(file), top=labels))
+        result.append(Prediction(picture=readers.text(str(file)), top=labels))
     return tuple(result)
 
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
         return readers.find_pictures(path)
-    if not path.exists():
+    if not readers.exists(path):
         near = [file.name for file in path.absolute().parent.glob("*")]
         raise NotFoundError(
             f"There is no picture {str(path)!r}.",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from regraft import suggest
+from regraft.data.ingest import read_refused
 from regraft.errors import InvalidError
 from regraft.jobs.features import fastest_precision
+from regraft.progress import Progress
 from regraft.recipe import Recipe
-from regraft.records import DatasetVersion, ModelVersion, Row
+from regraft.records import DatasetVersion, ModelVersion, Refused, Row, Version
 from regraft.store.opening import Store
 from regraft.store.tables import read_rows
 
@@ -26,7 +29,9 @@ class Preflight:
     warnings: tuple[str, ...]
 
 
-def check(store: Store, dataset: DatasetVersion, model: ModelVersion, recipe: Recipe) -> Preflight:
+def check(
+    store: Store, dataset: DatasetVersion, model: ModelVersion, recipe: Recipe, progress: Progress
+) -> Preflight:
     """Check a dataset, and resolve the recipe for it on this machine.
 
     Raises InvalidError where there are not two classes, where nothing is left to measure on, or where a
@@ -34,10 +39,12 @@ def check(store: Store, dataset: DatasetVersion, model: ModelVersion, recipe: Re
     """
     train = dataset.splits.get("train", {})
     split = held_out(dataset)
+    lost = _lost(store, dataset)
     if len(dataset.labels) == 1:
+        need = "A classifier needs two classes or more, a folder for each: photos/cat, photos/dog."
         raise InvalidError(
             f"There is one class only: {dataset.labels[0]!r}.",
-            hint="A classifier needs two classes or more, a folder for each: photos/cat, photos/dog.",
+            hint=" ".join([*lost, need]),
             where=dataset.labels[0],
         )
     if not train:
@@ -51,17 +58,17 @@ def check(store: Store, dataset: DatasetVersion, model: ModelVersion, recipe: Re
             "There is nothing to measure on: no class has two pictures.",
             hint="Add pictures; three of each class are the least, thirty a beginning.",
         )
-    unknown = [label for label in dataset.splits[split] if label not in train]
-    if unknown:
-        raise InvalidError(
-            f"Class {unknown[0]!r} has pictures in {split!r} and none in 'train'.",
-            hint="Give it pictures in 'train', or take its folder away; names must match to the letter.",
-            where=f"{split}/{unknown[0]}",
-        )
-    fastest = fastest_precision(store, model) if recipe.train.precision == "auto" else None
+    for other, counts in dataset.splits.items():
+        if unknown := [label for label in counts if label not in train]:
+            raise InvalidError(
+                f"Class {unknown[0]!r} has pictures in {other!r} and none in 'train'.",
+                hint="Add pictures to learn it from, or take its folder away; spell names alike.",
+                where=f"{other}/{unknown[0]}",
+            )
+    fastest = fastest_precision(store, model, progress) if recipe.train.precision == "auto" else None
     smallest = min((count for count in train.values() if count > 1), default=2)
     resolved = suggest.resolve(recipe, fastest=fastest, smallest_class=smallest)
-    return Preflight(recipe=resolved, split=split, warnings=tuple(_warnings(dataset, split)))
+    return Preflight(recipe=resolved, split=split, warnings=(*lost, *_warnings(dataset, split)))
 
 
 def held_out(dataset: DatasetVersion) -> str | None:
@@ -69,15 +76,16 @@ def held_out(dataset: DatasetVersion) -> str | None:
     return next((split for split in ("test", "val") if dataset.splits.get(split)), None)
 
 
-def default_split(store: Store, model: ModelVersion, dataset: DatasetVersion) -> str:
+def default_split(store: Store, model: ModelVersion, dataset: Version) -> str:
     """Return what to evaluate on where the person does not say: `test`, or `all` of pictures that are new.
 
-    A split that was made here says nothing about pictures that the model has never met.
+    A split that was made here counts for models of the same dataset alone; for others every picture is new.
     """
-    known = {row.digest for row in training_rows(store, model)}
-    met = any(row.digest in known for row in read_rows(store.blobs, dataset.segments))
-    given = not dataset.split_rule.fractions
-    return "test" if "test" in dataset.splits and (given or met) else "all"
+    record = dataset.read(DatasetVersion)
+    home = store.catalog.find_digest("datasets", model.lineage.dataset) if model.lineage else None
+    own = home is not None and home.name == dataset.name
+    given = not record.split_rule.fractions
+    return "test" if "test" in record.splits and (given or own) else "all"
 
 
 def training_rows(store: Store, model: ModelVersion) -> list[Row]:
@@ -89,6 +97,19 @@ def training_rows(store: Store, model: ModelVersion) -> list[Row]:
         return []
     rows = read_rows(store.blobs, dataset.read(DatasetVersion).segments)
     return [row for row in rows if row.split == "train"]
+
+
+def _lost(store: Store, dataset: DatasetVersion) -> list[str]:
+    """Say which classes have no picture because none of their files can be used, and why."""
+    classes: dict[str, list[Refused]] = defaultdict(list)
+    for item in read_refused(store, dataset):
+        if item.label and item.label not in dataset.labels:
+            classes[item.label].append(item)
+    return [
+        f"Class {label!r} is left out: none of its {len(files)} files can be used; "
+        f"the first, {files[0].key!r}: {files[0].reason}."
+        for label, files in classes.items()
+    ]
 
 
 def _warnings(dataset: DatasetVersion, split: str) -> list[str]:

@@ -10,7 +10,7 @@ from math import log
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from regraft.records import Baseline, ClassScores, Lineage, Metrics, Mistake, Report
+from regraft.records import Baseline, ClassScores, Lineage, Metrics, Report
 from regraft.reports import plots, toml, words
 
 #: With more classes the matrix is unreadable, and the most confused pairs stand in its place.
@@ -20,7 +20,6 @@ FLAT_CLASSES = 6
 #: Up to here the cells of the matrix are roomy.
 ROOMY_CLASSES = 16
 PAIRS_SHOWN = 20
-MISTAKES_SHOWN = 48
 
 
 def render(report: Report, thumbnails: Mapping[str, str]) -> str:
@@ -45,17 +44,12 @@ def render(report: Report, thumbnails: Mapping[str, str]) -> str:
             look="" if count <= FLAT_CLASSES else " upright" if count <= ROOMY_CLASSES else " upright tight",
             pairs=[] if matrix else _confused(metrics),
             wrong=metrics.count - metrics.correct,
-            mistakes=shown(report),
+            mistakes=report.mistakes,
             thumbnails=thumbnails,
             command=_command(report.lineage, report) if report.lineage else "",
             recipe=toml.format_recipe(report.lineage.recipe) if report.lineage else "",
         )
     )
-
-
-def shown(report: Report) -> tuple[Mistake, ...]:
-    """Return the mistakes that the page shows: those that want a thumbnail."""
-    return report.mistakes[:MISTAKES_SHOWN]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -49,4 +49,4 @@ class Blobs:
         return self._root / digest[:2] / digest[2:]
 
 
-_HEAL = "Delete it, then run the command again that made it: the same input gives the same file."
+_HEAL = "Restore it from a copy of the workspace, or delete it and make the version again from its source."

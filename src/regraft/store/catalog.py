@@ -37,8 +37,7 @@ class Catalog:
         """
         name = check_name(name)
         while True:
-            numbers = self.numbers(kind, name)
-            parent = self._read(kind, name, numbers[-1]) if numbers else None
+            parent = self.latest(kind, name)
             data = encode(build(parent))
             if parent is not None and _same_content(data, parent):
                 # who published it may have died before it was flushed
@@ -63,9 +62,10 @@ class Catalog:
             return self._read(kind, ref.name, numbers[-1])
         number = ref.number or self.tags(kind, ref.name).get(ref.version)
         if number not in numbers:
+            known = [f"v{number}" for number in numbers] + list(self.tags(kind, ref.name))
             raise NotFoundError(
                 f"{kind[:-1].capitalize()} {ref.name!r} has no version {ref.version!r}.",
-                hint=f"It has v1 to v{numbers[-1]}, and the tags {sorted(self.tags(kind, ref.name))}.",
+                hint=did_you_mean(ref.version, known, otherwise=f"The latest is {known[len(numbers) - 1]}."),
             )
         return self._read(kind, ref.name, number)
 
@@ -100,10 +100,6 @@ class Catalog:
             raise durable.unreadable(error, self._root / kind / name) from error
         return sorted(int(match[1]) for file in files if (match := _FILE.fullmatch(file)))
 
-    def created(self, version: Version) -> float:
-        """Return when a version was published, in seconds since 1970."""
-        return self._path(version.kind, version.name, version.number).stat().st_mtime
-
     def tag(self, kind: Kind, ref: Ref, tag: str) -> Version:
         """Let a tag name a version; a tag that exists moves at once."""
         if not _TAG.fullmatch(tag):
@@ -133,7 +129,21 @@ class Catalog:
             raise IntegrityError(f"The version file {str(path)!r} is missing.") from None
         except OSError as error:
             raise durable.unreadable(error, path) from error
-        return Version(kind=kind, name=name, number=number, digest=digest(data), data=data)
+        found = digest(data)
+        if self._parent_of(kind, name, number + 1) not in (None, found):
+            raise IntegrityError(
+                f"The version file {str(path)!r} is not what it was when v{number + 1} was made.",
+                hint="Restore it from a copy of the workspace, or use the later version.",
+            )
+        return Version(kind=kind, name=name, number=number, digest=found, data=data)
+
+    def _parent_of(self, kind: Kind, name: str, number: int) -> str | None:
+        """Return the digest that a version names as its parent's; None where there is no such version."""
+        try:
+            parent: str | None = json.loads(self._path(kind, name, number).read_bytes())["parent"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None  # not there, or damaged: reading that version will say so
+        return parent
 
 
 def _tagged(path: Path) -> int:

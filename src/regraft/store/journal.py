@@ -27,7 +27,8 @@ class Run:
         """What is known of the run now; a run whose process has gone without a word is `lost`."""
         file = self.path / "run.json"
         record = decode(RunRecord, file.read_bytes(), where=f"runs/{self.path.name}/run.json")
-        if record.status == "running" and record.host == socket.gethostname() and not _alive(record.process):
+        here = record.host == socket.gethostname()
+        if record.status == "running" and here and not _alive(record.process, record.process_started):
             return record.model_copy(update={"status": "lost"})
         return record
 
@@ -88,6 +89,7 @@ class Journal:
             error=None,
             host=socket.gethostname(),
             process=os.getpid(),
+            process_started=_started(os.getpid()),
         )
         durable.put(self._root / run_id / "run.json", encode(record), point="journal.create")
         return Run(self._root / run_id)
@@ -118,11 +120,22 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _alive(process: int) -> bool:
+def _alive(process: int, started: str) -> bool:
+    """Tell whether a process lives and is the one that began then."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # it lives, and belongs to somebody else
-        return True
-    return True
+    except PermissionError:
+        pass  # it lives, and belongs to somebody else
+    return _started(process) == started
+
+
+def _started(process: int) -> str:
+    """Return when a process began: the boot and the clock ticks since then; empty where it is not said."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        ticks = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[19]
+    except OSError:
+        return ""
+    return f"{boot} {ticks.decode()}"

@@ -90,4 +90,4 @@ def _read(path: Path, offset: int, length: int) -> bytes:
         os.close(handle)
 
 
-_HEAL = "Delete the pack, then add the same pictures again."
+_HEAL = "Delete the pack if it is damaged, then add the same pictures again: it is made anew."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from regraft.data import ingest, readers
 from regraft.data.ingest import Added
-from regraft.errors import InvalidRef, NotFoundError, did_you_mean
+from regraft.errors import InvalidError, InvalidRef, NotFoundError, did_you_mean
 from regraft.progress import Progress
 from regraft.recipe import Recipe
 from regraft.records import DatasetVersion, Refused, Row, SplitRule, Version
@@ -60,16 +60,10 @@ class Datasets:
 
         The folder is only read. Where nothing has changed there is no new version.
         """
-        folder = Path(path).expanduser()
-        named = readers.NAMED.get(str(path)) if not folder.exists() else None
+        folder = readers.expand(path)
+        named = None if readers.exists(folder) else readers.NAMED.get(str(path))
         listing = named() if named else readers.read_folder(folder)
-        plan = recipe or Recipe()
-        data = plan.data
-        train = round(1 - data.val_fraction - data.test_fraction, 9)
-        fractions = {"train": train, "val": data.val_fraction, "test": data.test_fraction}
-        given = all(entry.split for entry in listing.entries)
-        rule = SplitRule(fractions={} if given else fractions, seed=plan.train.seed)
-        return ingest.add(self._store, name, listing, rule, self._progress)
+        return ingest.add(self._store, name, listing, split_rule(recipe or Recipe()), self._progress)
 
     def resolve(self, words: str | Path, recipe: Recipe) -> tuple[Version, Added | None]:
         """Return the version that a ref or a path names; a folder is added first.
@@ -77,10 +71,12 @@ class Datasets:
         A folder comes before a dataset of the same name, and that before a named set such as `digits`.
         Raises NotFoundError with the closest name.
         """
-        path = Path(words).expanduser()
+        if not str(words).strip():
+            raise InvalidError("The dataset has no name.", hint="Give a folder of class folders, or a name.")
+        path = readers.expand(words)
         looks_like_path = isinstance(words, Path) or ("/" in str(words) and "/version/" not in str(words))
-        if path.exists() or looks_like_path or str(words) in (".", ".."):
-            added = self.add(make_name(path.resolve().name), path, recipe=recipe)
+        if readers.exists(path) or looks_like_path:
+            added = self._add_by_path(path, recipe)
             return added.version, added
         try:
             ref = parse(str(words))
@@ -99,6 +95,12 @@ class Datasets:
             ),
         )
 
+    def _add_by_path(self, path: Path, recipe: Recipe) -> Added:
+        """Add a folder to the dataset of its own name, unless that is about other pictures."""
+        name = make_name(path.resolve().name)
+        listing = readers.read_folder(path)
+        return ingest.add(self._store, name, listing, split_rule(recipe), self._progress, related=True)
+
     def list(self) -> list[Version]:
         """List the latest version of every dataset."""
         names = self._store.catalog.names("datasets")
@@ -111,6 +113,14 @@ class Datasets:
     def tag(self, ref: str, tag: str) -> Version:
         """Let a tag name a version; a tag that exists moves."""
         return self._store.catalog.tag("datasets", parse(ref), tag)
+
+
+def split_rule(recipe: Recipe) -> SplitRule:
+    """Return how a recipe wants pictures without a split to get one."""
+    data = recipe.data
+    train = round(1 - data.val_fraction - data.test_fraction, 9)
+    fractions = {"train": train, "val": data.val_fraction, "test": data.test_fraction}
+    return SplitRule(fractions=fractions, seed=recipe.train.seed)
 
 
 def _folders() -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from regraft.backends import local
 from regraft.data.ingest import Added
+from regraft.data.readers import expand
 from regraft.jobs import predict, preflight
 from regraft.jobs.fetch import fetch
 from regraft.progress import Progress, silent
@@ -17,7 +18,7 @@ from regraft.recipe import read as read_recipe
 from regraft.records import DatasetVersion, ModelVersion, Prediction, Report, RunRecord, Version
 from regraft.refs import check_name, parse
 from regraft.store.opening import Store, open_store
-from regraft.workspace.datasets import Datasets
+from regraft.workspace.datasets import Datasets, split_rule
 from regraft.workspace.models import Models
 from regraft.workspace.reports import Reports
 from regraft.workspace.runs import Runs
@@ -71,7 +72,7 @@ class Workspace:
         dataset: str | Path,
         *,
         model: str | None = None,
-        recipe: Recipe | Path | None = None,
+        recipe: Recipe | str | Path | None = None,
         settings: Iterable[str] = (),
         name: str | None = None,
     ) -> FinetuneResult:
@@ -80,18 +81,20 @@ class Workspace:
         `settings` are changes to the recipe such as `train.seed=1`; `name` is what the new model is
         called, by default like the dataset.
         """
-        plan = recipe if isinstance(recipe, Recipe) else read_recipe(recipe, settings)
+        plan = read_recipe(recipe, settings)
         if model is not None:
             plan = plan.model_copy(update={"model": plan.model.model_copy(update={"ref": model})})
         if name is not None:
             check_name(name)
         version, added = self.datasets.resolve(dataset, plan)
         base = fetch(self._store, parse(plan.model.ref), weights=plan.model.weights, progress=self._progress)
-        ready = preflight.check(self._store, version.read(DatasetVersion), base.read(ModelVersion), plan)
+        ready = preflight.check(
+            self._store, version.read(DatasetVersion), base.read(ModelVersion), plan, self._progress
+        )
         run = self._store.journal.create(
             "finetune",
             inputs=_inputs(base, version) | {"name": name or version.name, "split": ready.split},
-            recipe=ready.recipe.model_dump(mode="json"),
+            recipe=_portable(ready.recipe, base).model_dump(mode="json"),
         )
         record = local.submit(self._store, run, self._progress)
         return FinetuneResult(
@@ -101,7 +104,7 @@ class Workspace:
             dataset=version,
             added=added,
             run=record,
-            warnings=ready.warnings,
+            warnings=(*_kept_splits(added, plan), *ready.warnings),
         )
 
     def evaluate(self, model: str, dataset: str | Path, *, split: str | None = None) -> EvaluateResult:
@@ -112,8 +115,7 @@ class Workspace:
         """
         base = self._fetch(model)
         version, added = self.datasets.resolve(dataset, Recipe())
-        record = version.read(DatasetVersion)
-        chosen = split or preflight.default_split(self._store, base.read(ModelVersion), record)
+        chosen = split or preflight.default_split(self._store, base.read(ModelVersion), version)
         run = self._store.journal.create(
             "evaluate", inputs=_inputs(base, version) | {"split": chosen}, recipe={}
         )
@@ -126,9 +128,12 @@ class Workspace:
             run=done,
         )
 
-    def predict(self, model: str, pictures: Sequence[str | Path], *, top: int = 3) -> tuple[Prediction, ...]:
+    def predict(
+        self, model: str, pictures: str | Path | Sequence[str | Path], *, top: int = 3
+    ) -> tuple[Prediction, ...]:
         """Name what is in pictures, or in the pictures of folders: the `top` likeliest labels of each."""
-        paths = [Path(picture) for picture in pictures]
+        listed = [pictures] if isinstance(pictures, str | Path) else pictures
+        paths = [Path(picture) for picture in listed]
         return predict.predict(self._store, self._fetch(model), paths, top=top, progress=self._progress)
 
     def _fetch(self, model: str) -> Version:
@@ -137,8 +142,22 @@ class Workspace:
 
 def open(path: str | Path | None = None, *, progress: Progress = silent) -> Workspace:  # noqa: A001
     """Open the workspace in a folder: `path`, else the environment's REGRAFT_HOME, else `~/.regraft`."""
-    root = Path(path or os.environ.get("REGRAFT_HOME") or Path.home() / ".regraft").expanduser()
+    root = expand(path or os.environ.get("REGRAFT_HOME") or "~/.regraft")
     return Workspace(open_store(root.absolute()), progress)
+
+
+def _portable(recipe: Recipe, base: Version) -> Recipe:
+    """Name the model by its version, and leave out where its weights lie on this machine."""
+    ref = recipe.model.ref if parse(recipe.model.ref).source else str(base)
+    model = recipe.model.model_copy(update={"ref": ref, "weights": ""})
+    return recipe.model_copy(update={"model": model})
+
+
+def _kept_splits(added: Added | None, plan: Recipe) -> list[str]:
+    """Say so where the recipe asks for other splits than the dataset has had from its first version on."""
+    if added is None or not added.record.split_rule.fractions or added.record.split_rule == split_rule(plan):
+        return []
+    return [f"The splits of {added.version.name!r} stay as they were made; under another name they are new."]
 
 
 def _inputs(model: Version, dataset: Version) -> dict[str, str]:
