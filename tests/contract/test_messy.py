@@ -115,7 +115,7 @@ def test_a_messy_folder_becomes_a_dataset_and_a_list_of_what_was_left_out(worksp
     assert {item.key: item.reason for item in added.refused} == {
         f"messy/{name}": reason for name, reason in REFUSED.items()
     }
-    assert added.record.ignored == {"hidden files": 2, "system files": 1}
+    assert added.ignored == {"hidden files": 2, "system files": 1}
     assert {row.key: [row.width, row.height] for row in workspace.datasets.get("messy")} == {
         f"messy/{name}": result[0] for name, result in accepted(messy.parents[1] / "MANIFEST.tsv")
     }

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from regraft.errors import MismatchError, NotFoundError
 from regraft.hub import nets
@@ -111,3 +112,31 @@ def test_the_thousand_labels_of_imagenet_are_all_different():
     assert len(set(labels)) == 1000
     assert labels[934] == "hotdog, hot dog, red hot"
     assert nets.label_names(3) == ("0", "1", "2")
+
+
+def test_an_unknown_tag_is_named():
+    with pytest.raises(NotFoundError) as caught:
+        nets.build("resnet18.nosuchtag")
+
+    assert "has no 'resnet18.nosuchtag': " in str(caught.value)
+    assert caught.value.hint == "Leave away what follows the dot."
+
+
+@pytest.mark.parametrize("mode", ["squash", "border"])
+def test_a_net_that_wants_another_crop_than_the_centre_is_refused(mode):
+    net = nets.build("test_resnet")
+    net.pretrained_cfg = {**net.pretrained_cfg, "crop_mode": mode}
+
+    with pytest.raises(MismatchError) as caught:
+        nets.input_spec(net)
+
+    assert str(caught.value) == (f"The net wants its pictures prepared by {mode!r}, which is not supported.")
+
+
+def test_tensors_that_a_net_shares_can_be_stored():
+    net = nets.build("test_resnet")
+    net.layer1[0].conv2.weight = net.layer1[0].conv1.weight
+
+    trunk, _ = nets.split_state(net)
+
+    assert load(save(trunk)).keys() == trunk.keys()

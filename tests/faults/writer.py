@@ -2,7 +2,8 @@
 
     python writer.py ROOT WRITER COMMITS [mutant]
 
-The mutant publishes by renaming over the target, as a store without `durable.put` would.
+The mutant publishes by renaming over the target, as a store without `durable.put` would, and does not look
+whether what it builds upon was replaced.
 """
 
 import os
@@ -28,6 +29,7 @@ def rename_over(source, target):
 def main(root, writer, commits, *mutant):
     if mutant:
         os.link = rename_over
+        Catalog._parent_of = lambda *_: None
     catalog = Catalog(Path(root))
     print("ready", flush=True)
     sys.stdin.readline()

@@ -9,7 +9,7 @@ from regraft import durable
 from regraft.errors import IntegrityError, StorageError, UnknownOutcomeError
 from regraft.store.blobs import Blobs
 
-HEAL = "Delete it, then run the command again that made it: the same input gives the same file."
+HEAL = "Restore it from a copy of the workspace, or delete it and make the version again from its source."
 
 
 def files(root):

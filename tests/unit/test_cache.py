@@ -17,6 +17,7 @@ KEY = FeatureKey(
     input=SPEC,
     precision="float32",
     libraries={"torch": "2.9", "pillow": "12"},
+    processor="some",
 )
 NAMES = [digest(str(index).encode()) for index in range(10)]
 FEATURES = np.random.default_rng(0).normal(size=(10, 7)).astype(np.float32)
@@ -87,6 +88,7 @@ def test_slices_and_other_layouts_of_memory_are_kept_right(tmp_path):
         {"input": SPEC.model_copy(update={"crop": 0.9})},
         {"input": SPEC.model_copy(update={"mean": (0.5, 0.5, 0.5)})},
         {"input": SPEC.model_copy(update={"interpolation": "bilinear"})},
+        {"processor": "another"},
         {"prepare": KEY.prepare + 1},
     ],
 )

@@ -165,9 +165,9 @@ def test_a_version_is_found_by_its_digest(catalog, commit):
     [
         ("hotdgo", "No dataset is named 'hotdgo'.", "Did you mean 'hotdog'?"),
         ("flowers", "No dataset is named 'flowers'.", "See `regraft dataset list`."),
-        ("hotdog:v3", "Dataset 'hotdog' has no version 'v3'.", "It has v1 to v2, and the tags ['best']."),
-        ("hotdog:v0", "Dataset 'hotdog' has no version 'v0'.", "It has v1 to v2, and the tags ['best']."),
-        ("hotdog:bets", "Dataset 'hotdog' has no version 'bets'.", "It has v1 to v2, and the tags ['best']."),
+        ("hotdog:v3", "Dataset 'hotdog' has no version 'v3'.", "The latest is v2."),
+        ("hotdog:v0", "Dataset 'hotdog' has no version 'v0'.", "The latest is v2."),
+        ("hotdog:bets", "Dataset 'hotdog' has no version 'bets'.", "Did you mean 'best'?"),
     ],
 )
 def test_what_is_not_there_is_named_with_what_is_near(catalog, commit, words, message, hint):
@@ -273,3 +273,27 @@ def test_a_name_that_the_disk_cannot_hold_is_refused_in_words(tmp_path, commit):
 
     path = tmp_path / "datasets" / name
     assert str(caught.value) == f"{str(path)!r} cannot be read (File name too long)."
+
+
+def test_a_version_that_was_replaced_is_not_returned(tmp_path, catalog, commit):
+    commit("hotdog", "first")
+    second, _ = commit("hotdog", "second")
+    path = tmp_path / "datasets" / "hotdog" / "v1.json"
+    durable.swap(path, encode(Note(parent=None, text="forged")))
+
+    with pytest.raises(IntegrityError) as caught:
+        catalog.find("datasets", parse("hotdog:v1"))
+
+    assert str(caught.value) == f"The version file {str(path)!r} is not what it was when v2 was made."
+    assert caught.value.hint == "Restore it from a copy of the workspace, or use the later version."
+    assert catalog.find("datasets", parse("hotdog")) == second
+
+
+def test_a_damaged_version_does_not_hide_the_one_before(tmp_path, catalog, commit):
+    first, _ = commit("hotdog", "first")
+    commit("hotdog", "second")
+    durable.swap(tmp_path / "datasets" / "hotdog" / "v2.json", b"")
+
+    found = catalog.find("datasets", parse("hotdog:v1"))
+
+    assert found == first

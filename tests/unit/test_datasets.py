@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from regraft.errors import IntegrityError, InvalidRef, NotFoundError
+from regraft.errors import ConflictError, IntegrityError, InvalidError, InvalidRef, NotFoundError
 from regraft.recipe import Recipe
 from regraft.records import SplitRule
 
@@ -71,7 +71,7 @@ def test_a_misspelt_dataset_names_its_neighbour(workspace, make_folder):
     assert caught.value.hint == "Did you mean 'photos'?"
 
 
-def test_a_missing_version_names_those_that_there_are(workspace, make_folder):
+def test_a_missing_version_names_the_latest(workspace, make_folder):
     workspace.datasets.add("photos", make_folder({"cat": 3}))
     workspace.datasets.tag("photos", "good")
 
@@ -79,7 +79,7 @@ def test_a_missing_version_names_those_that_there_are(workspace, make_folder):
         workspace.datasets.get("photos:v7")
 
     assert str(caught.value) == "Dataset 'photos' has no version 'v7'."
-    assert caught.value.hint == "It has v1 to v1, and the tags ['good']."
+    assert caught.value.hint == "The latest is v1."
 
 
 def test_a_dataset_is_a_sequence_of_rows(workspace, make_folder):
@@ -104,7 +104,9 @@ def test_a_damaged_pack_is_noticed_when_a_picture_is_read(workspace, make_folder
         dataset.read(dataset[0])
 
     assert str(caught.value) == f"Picture 'cat/0.png' is damaged in {str(pack)!r}."
-    assert caught.value.hint == "Delete the pack, then add the same pictures again."
+    assert caught.value.hint == (
+        "Delete the pack if it is damaged, then add the same pictures again: it is made anew."
+    )
     assert dataset.read(dataset[1])
 
 
@@ -187,3 +189,45 @@ def test_given_splits_are_kept_and_the_rule_is_empty(workspace, make_folder):
 
     assert added.record.split_sizes() == {"train": 3, "val": 2, "test": 2}
     assert added.record.split_rule == SplitRule(fractions={}, seed=0)
+
+
+def test_a_folder_that_shares_no_picture_with_the_dataset_of_its_name_is_no_new_version(
+    workspace, make_folder, tmp_path
+):
+    (tmp_path / "other").mkdir()
+    workspace.datasets.resolve(make_folder({"cat": 3}), Recipe())
+    other = make_folder({"owl": 3}, name="other/photos")
+
+    with pytest.raises(ConflictError) as caught:
+        workspace.datasets.resolve(other, Recipe())
+
+    assert str(caught.value) == "There is a dataset 'photos' already, and it has none of these pictures."
+    assert caught.value.hint == (
+        "Give the folder another name: regraft dataset add NAME FOLDER, then use NAME."
+    )
+    assert [str(version) for version in workspace.datasets.list()] == ["photos:v1"]
+
+
+def test_a_dataset_that_is_named_may_change_altogether(workspace, make_folder):
+    workspace.datasets.add("photos", make_folder({"cat": 3}))
+
+    added = workspace.datasets.add("photos", make_folder({"owl": 3}, name="other"))
+
+    assert (str(added.version), added.record.labels, added.new_pictures) == ("photos:v2", ("owl",), 3)
+
+
+@pytest.mark.parametrize("words", ["", "  "])
+def test_no_words_name_no_dataset(workspace, words):
+    with pytest.raises(InvalidError) as caught:
+        workspace.datasets.resolve(words, Recipe())
+
+    assert str(caught.value) == "The dataset has no name."
+    assert caught.value.hint == "Give a folder of class folders, or a name."
+
+
+@pytest.mark.parametrize("words", ["~nosuchuser", "x" * 5000])
+def test_words_that_can_be_no_path_name_nothing(workspace, words):
+    with pytest.raises(NotFoundError) as caught:
+        workspace.datasets.resolve(words, Recipe())
+
+    assert str(caught.value) == f"There is no folder and no dataset {words!r}."

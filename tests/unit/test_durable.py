@@ -240,3 +240,17 @@ def test_what_cannot_be_read_is_named_with_the_reason(code, kind):
     assert type(error) is kind
     assert str(error) == f"'/disk/file' cannot be read ({os.strerror(code)})."
     assert error.hint == "Check the disk and the file's permissions."
+
+
+@pytest.mark.parametrize("code", ["EPERM", "EOPNOTSUPP", "ENOSYS"])
+def test_a_file_system_without_hard_links_is_named(tmp_path, plant, code):
+    plant(f"put.publish={code}")
+
+    with pytest.raises(StorageError) as caught:
+        durable.put(tmp_path / "file", b"bytes")
+
+    assert (str(caught.value), caught.value.hint) == (
+        f"The file system of {str(tmp_path)!r} has no hard links.",
+        "Keep the workspace on another disk, with --workspace DIR or REGRAFT_HOME.",
+    )
+    assert names(tmp_path) == []

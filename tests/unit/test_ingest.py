@@ -29,7 +29,12 @@ def test_every_field_of_a_tiny_dataset(workspace, make_folder):
     dataset = workspace.datasets.get("tiny")
     pack = digest(b"".join(data))
     refused = (
-        Refused(key="test/cat 9/notes.txt", reason="not a picture: plain text", digest=digest(b"hello")),
+        Refused(
+            key="test/cat 9/notes.txt",
+            reason="not a picture: plain text",
+            digest=digest(b"hello"),
+            label="cat 9",
+        ),
     )
     assert list(dataset) == [
         Row(
@@ -61,9 +66,9 @@ def test_every_field_of_a_tiny_dataset(workspace, make_folder):
         size=sum(map(len, data)),
         refused=added.record.refused,
         refused_count=1,
-        ignored={"hidden files": 1},
     )
     assert (str(added.version), added.new, added.new_pictures) == ("tiny:v1", True, 3)
+    assert added.ignored == {"hidden files": 1}
     assert added.refused == dataset.refused == refused
     assert dataset.record == added.record
 
@@ -182,8 +187,8 @@ def test_of_copies_within_a_class_one_is_kept(workspace, make_folder):
     reason = "the same picture as 'cat/1.png'"
     assert added.record.count == 6
     assert added.refused == (
-        Refused(key="cat/9.png", reason=reason, digest=name),
-        Refused(key="cat/copy.png", reason=reason, digest=name),
+        Refused(key="cat/9.png", reason=reason, digest=name, label="cat"),
+        Refused(key="cat/copy.png", reason=reason, digest=name, label="cat"),
     )
 
 
@@ -198,7 +203,7 @@ def test_of_a_picture_with_several_labels_no_copy_is_kept(workspace, make_folder
     reason = "the same picture is labelled 'cat 9' and 'cat 10'"
     assert added.record.splits["train"].keys() == {"cat 9", "cat 10"}
     assert added.refused == tuple(
-        Refused(key=key, reason=reason, digest=name)
+        Refused(key=key, reason=reason, digest=name, label=key.partition("/")[0])
         for key in ("cat 10/x.png", "cat 10/y.png", "cat 9/0.png")
     )
     assert name not in {row.digest for row in workspace.datasets.get("photos")}
@@ -229,8 +234,8 @@ def test_a_file_that_is_no_picture_is_listed_and_the_rest_is_added(workspace, ma
     assert added.record.count == 5
     assert added.refused == (
         Refused(key="0.png", reason="not inside a class folder"),
-        Refused(key="cat/1.png", reason="truncated", digest=digest(cut)),
-        Refused(key="dog/zero.jpg", reason="empty file", digest=digest(b"")),
+        Refused(key="cat/1.png", reason="truncated", digest=digest(cut), label="cat"),
+        Refused(key="dog/zero.jpg", reason="empty file", digest=digest(b""), label="dog"),
     )
 
 
@@ -244,7 +249,7 @@ def test_a_file_that_vanishes_while_others_are_read_is_listed(tmp_path, make_fol
     added = regraft.open(tmp_path / "workspace", progress=delete).datasets.add("photos", root)
 
     assert added.record.count == 59
-    assert added.refused == (Refused(key="cat/9.png", reason="vanished while it was read"),)
+    assert added.refused == (Refused(key="cat/9.png", reason="vanished while it was read", label="cat"),)
 
 
 def test_a_file_that_the_system_does_not_give_is_listed(workspace, make_folder, monkeypatch):
@@ -260,7 +265,8 @@ def test_a_file_that_the_system_does_not_give_is_listed(workspace, make_folder, 
 
     added = workspace.datasets.add("photos", root)
 
-    assert added.refused == (Refused(key="cat/1.png", reason="cannot be read (Permission denied)"),)
+    reason = "cannot be read (Permission denied)"
+    assert added.refused == (Refused(key="cat/1.png", reason=reason, label="cat"),)
 
 
 def test_where_no_file_can_be_used_nothing_is_added(workspace, make_folder):
@@ -409,3 +415,59 @@ def looked_at(folder):
         )
         for path in [folder, *folder.rglob("*")]
     }
+
+
+def test_a_rule_by_which_splits_were_made_stays(workspace, make_folder):
+    plan = recipe({"data": {"val_fraction": 0.25, "test_fraction": 0.25}, "train": {"seed": 7}})
+    other = recipe({"data": {"val_fraction": 0.0}, "train": {"seed": 8}})
+    first = workspace.datasets.add("photos", make_folder({"cat": 20}), recipe=plan)
+
+    again = workspace.datasets.add("photos", make_folder({"cat": 20}), recipe=other)
+    grown = workspace.datasets.add("photos", make_folder({"cat": 40}), recipe=other)
+
+    assert (again.version, again.new) == (first.version, False)
+    assert grown.record.split_rule == first.record.split_rule
+    assert grown.record.splits == {"train": {"cat": 20}, "val": {"cat": 10}, "test": {"cat": 10}}
+
+
+def test_a_dataset_whose_splits_were_given_takes_the_rule_of_the_first_call_that_needs_one(
+    workspace, make_folder
+):
+    plan = recipe({"train": {"seed": 7}})
+    workspace.datasets.add("photos", make_folder({"train/cat": 3, "test/cat": 1}, name="split"), recipe=plan)
+
+    added = workspace.datasets.add("photos", make_folder({"cat": 5}), recipe=plan)
+
+    assert added.record.split_rule == SplitRule(fractions={"train": 0.7, "val": 0.1, "test": 0.2}, seed=7)
+
+
+def test_pictures_whose_pack_is_missing_are_stored_anew(workspace, make_folder):
+    root = make_folder({"cat": 3})
+    first = workspace.datasets.add("photos", root)
+    before = stored(workspace.path)
+    for path in (workspace.path / "packs").rglob("*"):
+        if path.is_file():
+            path.unlink()
+
+    again = workspace.datasets.add("photos", root)
+
+    dataset = workspace.datasets.get("photos")
+    assert (again.version, again.new, again.new_pictures) == (first.version, False, 0)
+    assert [dataset.read(row) for row in dataset] == [(root / row.key).read_bytes() for row in dataset]
+    assert stored(workspace.path) == before
+
+
+def test_pictures_of_a_missing_pack_keep_their_splits_where_the_folder_has_grown(workspace, make_folder):
+    workspace.datasets.add("photos", make_folder({"cat": 5}))
+    before = {row.digest: row.split for row in workspace.datasets.get("photos")}
+    for path in (workspace.path / "packs").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    root = make_folder({"cat": 9})
+
+    added = workspace.datasets.add("photos", root)
+
+    dataset = workspace.datasets.get("photos")
+    assert (str(added.version), added.new_pictures) == ("photos:v2", 4)
+    assert [dataset.read(row) for row in dataset] == [(root / row.key).read_bytes() for row in dataset]
+    assert {row.digest: row.split for row in list(dataset)[:5]} == before

@@ -39,6 +39,7 @@ def write(tmp_path, run_id, **changes):
         "error": None,
         "host": socket.gethostname(),
         "process": os.getpid(),
+        "process_started": "",
     }
     record = RunRecord(**{**values, **changes})
     durable.put(tmp_path / "runs" / run_id / "run.json", encode(record))
@@ -67,6 +68,7 @@ def test_a_run_begins_with_what_was_asked(journal):
         error=None,
         host=socket.gethostname(),
         process=os.getpid(),
+        process_started=record.process_started,
     )
 
 
@@ -130,6 +132,22 @@ def test_the_log_is_a_line_for_each_word_said(journal):
 
 def test_a_run_whose_process_has_gone_is_lost(tmp_path, journal, process_that_has_gone):
     record = write(tmp_path, "20250101-000000-aaaaaa", process=process_that_has_gone)
+
+    found = journal.find("latest").record
+
+    assert found == record.model_copy(update={"status": "lost"})
+
+
+def test_a_run_is_running_while_its_process_lives(journal):
+    run = journal.create("evaluate", inputs={}, recipe={})
+
+    found = journal.find("latest").record
+
+    assert (found.id, found.status) == (run.path.name, "running")
+
+
+def test_a_run_whose_process_number_was_taken_by_another_is_lost(tmp_path, journal):
+    record = write(tmp_path, "20250101-000000-aaaaaa", process_started="another boot 1")
 
     found = journal.find("latest").record
 

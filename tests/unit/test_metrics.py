@@ -61,6 +61,18 @@ def test_the_interval_is_wilsons(successes, trials, low, high):
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-4)
 
 
+def test_the_interval_ends_exactly_where_nothing_or_all_is_right():
+    ends = {(metrics.wilson(0, n).low, metrics.wilson(n, n).high) for n in range(1, 501)}
+
+    assert ends == {(0.0, 1.0)}
+
+
+def test_the_log_loss_of_a_model_that_is_sure_and_right_is_nought_without_a_sign():
+    loss = metrics.log_loss(np.array([[1.0, 0.0]] * 3), np.array([0, 0, 0]))
+
+    assert str(loss) == "0.0"
+
+
 def test_the_calibration_error_of_a_model_that_is_sure_and_half_right_is_one_half():
     scores = np.array([[1.0, 0.0]] * 4)
 

@@ -11,7 +11,7 @@ from regraft.store import packs
 from regraft.store.packs import Packs, PackWriter, Place
 
 PICTURES = [bytes([number]) * 40 for number in range(5)]
-HEAL = "Delete the pack, then add the same pictures again."
+HEAL = "Delete the pack if it is damaged, then add the same pictures again: it is made anew."
 
 
 def sha(*chunks):

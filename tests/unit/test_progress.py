@@ -1,5 +1,7 @@
 """What is said of long work."""
 
+import pytest
+
 from regraft.cli import progress
 from regraft.cli.progress import Bars, line
 
@@ -18,9 +20,18 @@ def test_short_work_says_nothing(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_long_work_speaks_now_and_then_on_stderr(capsys, monkeypatch):
-    clock = iter([0.0, 0.5, 2.0, 4.0, 5.0, 8.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+@pytest.fixture
+def clock(monkeypatch):
+    """Let the clock say these moments, one each time that it is asked: `clock(1000.0, 1002.0)`."""
+
+    def says(*moments):
+        monkeypatch.setattr(progress.time, "monotonic", iter(moments).__next__)
+
+    return says
+
+
+def test_long_work_speaks_after_a_second_and_then_now_and_then_on_stderr(capsys, clock):
+    clock(1000.0, 1000.5, 1002.0, 1004.0, 1005.0, 1008.0)
 
     with Bars() as bars:
         for done in range(6):
@@ -28,5 +39,30 @@ def test_long_work_speaks_now_and_then_on_stderr(capsys, monkeypatch):
 
     assert capsys.readouterr() == (
         "",
-        "Slow: 3 of 5 (60%), 0.8 a second, 3 s left\nSlow: 5 of 5 (100%), 0.6 a second\n",
+        "Slow: 2 of 5 (40%), 1.0 a second, 3 s left\n"
+        "Slow: 4 of 5 (80%), 0.8 a second, 1 s left\n"
+        "Slow: 5 of 5 (100%), 0.6 a second\n",
     )
+
+
+def test_work_of_one_unit_is_announced_at_once(capsys, clock):
+    clock(1000.0, 1000.1)
+
+    with Bars() as bars:
+        bars("Reading the weights", 0, 1)
+        announced = capsys.readouterr()
+        bars("Reading the weights", 1, 1)
+
+    assert announced == ("", "Reading the weights ...\n")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_work_that_begins_again_starts_its_clock_anew(capsys, clock):
+    clock(1000.0, 1010.0, 1020.0, 1020.5)
+
+    with Bars() as bars:
+        for _ in range(2):
+            bars("Now and again", 1, 2)
+            bars("Now and again", 2, 2)
+
+    assert capsys.readouterr().err == "Now and again: 2 of 2 (100%), 0.2 a second\n"

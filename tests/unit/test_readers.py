@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from regraft.data import pictures, readers
-from regraft.errors import InvalidError, InvalidPicture, NotFoundError
+from regraft.errors import InvalidError, InvalidPicture, NotAllowedError, NotFoundError
 from regraft.records import Refused
 
 
@@ -82,14 +82,13 @@ def test_classes_may_be_called_test_and_train(make_folder):
 
 
 def test_a_class_called_train_among_others_is_a_class(make_folder):
-    root = make_folder({"bus": 1, "train": 1, "train/steam": 1})
+    root = make_folder({"bus": 1, "train": 1})
 
     listing = readers.read_folder(root)
 
     assert listed(listing) == [
         ("bus/0.png", "bus", ""),
         ("train/0.png", "train", ""),
-        ("train/steam/0.png", "train", ""),
     ]
 
 
@@ -332,15 +331,64 @@ def listed(listing):
     return [(entry.key, entry.label, entry.split) for entry in listing.entries]
 
 
-def test_a_folder_beside_train_and_test_is_refused_by_name(make_folder):
-    folder = make_folder({"train/cat": 1, "train/dog": 1, "test/cat": 1, "unlabeled": 2})
+@pytest.mark.parametrize(
+    ("counts", "odd"),
+    [
+        ({"train/cat": 1, "train/dog": 1, "test/cat": 1, "unlabeled": 2}, "unlabeled"),
+        ({"train/cat": 1, "test/cat": 1, "more/cat": 1}, "more"),
+        ({"train/cat": 1, "train/dog": 1, "unlabeled": 2}, "unlabeled"),
+        ({"test/cat": 1, "cat": 1}, "cat"),
+        ({"bus": 1, "train": 1, "train/steam": 1, "zoo": 1}, "bus"),
+    ],
+)
+def test_a_folder_beside_a_split_is_refused_by_name(make_folder, counts, odd):
+    folder = make_folder(counts)
 
     with pytest.raises(InvalidError) as caught:
         readers.read_folder(folder)
 
-    assert str(caught.value) == f"The folder 'unlabeled' stands beside the splits of {str(folder)!r}."
+    assert str(caught.value) == f"The folder {odd!r} stands beside the splits of {str(folder)!r}."
     assert caught.value.hint == "Move it out of the way, or call it train, val or test."
+    assert caught.value.where == odd
 
 
 def test_labels_that_differ_by_a_leading_nought_alone_have_one_order():
     assert sorted({"c01", "c1", "c001"}, key=readers.natural) == ["c001", "c01", "c1"]
+
+
+def test_a_name_is_kept_as_composed_text():
+    names = [unicodedata.normalize("NFD", "Äpfel"), os.fsdecode(b"caf\xe9")]
+
+    assert [readers.text(name) for name in names] == ["Äpfel", "caf\\xe9"]
+
+
+def test_a_tilde_stands_for_a_home_where_there_is_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    expanded = [
+        readers.expand(words) for words in ("~/photos", Path("~/photos"), "~nosuchuser/photos", "a~b")
+    ]
+
+    assert expanded == [tmp_path / "photos", tmp_path / "photos", Path("~nosuchuser/photos"), Path("a~b")]
+
+
+def test_a_path_exists_or_does_not_whatever_its_words_are(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+
+    found = [readers.exists(path) for path in (tmp_path, file, tmp_path / "no", file / "below")]
+    odd = [readers.exists(Path(words)) for words in ("x" * 300, "x/" * 5000, "a\0b")]
+
+    assert (found, odd) == ([True, True, False, False], [False, False, False])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
+def test_what_lies_below_a_folder_that_may_not_be_entered_is_not_allowed(tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+
+    with pytest.raises(NotAllowedError) as caught:
+        readers.exists(closed / "photos")
+
+    closed.chmod(0o700)
+    assert str(caught.value) == f"{str(closed / 'photos')!r} cannot be read (Permission denied)."

@@ -22,6 +22,18 @@ def test_settings_come_after_the_file(tmp_path):
     assert (recipe.model.ref, recipe.eval.folds) == ("timm:resnet18", 3)
 
 
+def test_a_recipe_is_read_from_a_recipe_a_word_and_a_path_alike(tmp_path):
+    file = tmp_path / "recipe.toml"
+    file.write_text("[train]\nseed = 1\n[optim]\nC = [0.1, 1.0]\n")
+    given = read(file)
+
+    recipes = [read(source, ["train.batch_size=8"]) for source in (given, str(file), file)]
+
+    assert recipes == [read(file, ["train.batch_size=8"])] * 3
+    assert read(given) == given
+    assert (given.train.seed, given.train.batch_size) == (1, 32)
+
+
 @pytest.mark.parametrize(
     ("setting", "message", "hint"),
     [
@@ -41,6 +53,12 @@ def test_settings_come_after_the_file(tmp_path):
         ("data.test_fraction=0.9", "'data.test_fraction' cannot be 0.9.", "Input should be less than 0.5."),
         ("optim.C=[0.0]", "'optim.C.0' cannot be 0.0.", "Input should be greater than 0."),
         ("train.strategy=magic", "'train.strategy' cannot be 'magic'.", "Input should be 'probe'."),
+        (
+            "train.precision=fast",
+            "'train.precision' cannot be 'fast'.",
+            "Input should be 'auto' or 'exact'. Or: Input should be "
+            "'float32', 'float32+channels_last', 'bfloat16' or 'bfloat16+channels_last'.",
+        ),
         ("train.seed", "'train.seed' is no setting.", "Write --set section.key=value."),
     ],
 )

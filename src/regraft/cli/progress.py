@@ -23,9 +23,9 @@ class Bars:
         self._terminal = sys.stderr.isatty()
         self._started: dict[str, float] = {}
         self._spoken: dict[str, float] = {}
-        self._done: dict[str, int] = {}
+        self._done: dict[str, tuple[int, int]] = {}
         self._progress: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
+        self._bar: tuple[str, TaskID] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -33,16 +33,16 @@ class Bars:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._progress is not None:
-            self._progress.stop()
+        self._stop()
 
     def __call__(self, task: str, done: int, total: int) -> None:
         """Take note that `done` of `total` units of a task are finished."""
         now = time.monotonic()
-        if done <= self._done.get(task, 0):  # begun, or begun again
+        before, whole = self._done.get(task, (0, total))
+        if done <= before or whole != total or before >= whole:  # begun, or begun again
             self._started[task] = now
             self._spoken.pop(task, None)
-        self._done[task] = done
+        self._done[task] = done, total
         start = self._started.setdefault(task, now)
         if total == 1:  # work that cannot be counted is announced
             self._announce(task, done)
@@ -51,23 +51,28 @@ class Bars:
             return
         if self._terminal:
             self._draw(task, done, total)
-        elif now - self._spoken.get(task, 0.0) >= PAUSE or done == total:
+        elif now - self._spoken.get(task, -PAUSE) >= PAUSE or done == total:
             self._spoken[task] = now
             print(line(task, done, total, now - start), file=sys.stderr, flush=True)  # noqa: T201
 
     def _announce(self, task: str, done: int) -> None:
         if self._terminal:
-            self._draw(task, done, 1)
+            self._draw(task, None, None)
         elif not done:
             print(f"{task} ...", file=sys.stderr, flush=True)  # noqa: T201
 
-    def _draw(self, task: str, done: int, total: int) -> None:
-        if self._progress is None:
+    def _draw(self, task: str, done: int | None, total: int | None) -> None:
+        if self._bar is None or self._bar[0] != task:  # one task runs at a time
+            self._stop()
             self._progress = _bars()
             self._progress.start()
-        if task not in self._tasks:
-            self._tasks[task] = self._progress.add_task(task, total=total)
-        self._progress.update(self._tasks[task], completed=done, total=total)
+            self._bar = task, self._progress.add_task(task, total=total)
+        if self._progress is not None:
+            self._progress.update(self._bar[1], completed=done, total=total)
+
+    def _stop(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
 
 
 def line(task: str, done: int, total: int, seconds: float) -> str:
@@ -79,27 +84,23 @@ def line(task: str, done: int, total: int, seconds: float) -> str:
 
 def _bars() -> Progress:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
 
-    class Rate(TextColumn):
-        def render(self, task):  # type: ignore[no-untyped-def]  # rich's own signature
-            from rich.text import Text
+    class Rate(ProgressColumn):
+        """How far, and units per second."""
 
-            return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+        def render(self, task: Task) -> Text:
+            if task.total is None:
+                return Text("")
+            speed = f"  {task.speed:,.0f}/s" if task.speed else ""
+            return Text(f"{task.completed:,.0f}/{task.total:,.0f}{speed}")
 
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        MofNCompleteColumn(),
-        Rate(""),
-        TimeRemainingColumn(),
+        BarColumn(bar_width=20),
+        Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
         console=Console(stderr=True),
+        transient=True,
     )

@@ -97,7 +97,7 @@ def read_folder(root: Path) -> Listing:
 
 
 def _check_splits(root: Path, split: dict[str, str]) -> None:
-    """Refuse a folder that stands beside `train` and `test`: they would be taken for classes with it."""
+    """Refuse a folder beside one that is called like a split: both would be taken for classes."""
     odd = [top for top, name in split.items() if not name]
     if odd and any(split.values()):
         raise InvalidError(
@@ -141,11 +141,12 @@ def expand(words: str | Path) -> Path:
 def exists(path: Path) -> bool:
     """Tell whether a path exists; raises NotAllowedError below a folder that may not be entered."""
     try:
-        return path.exists()
+        path.stat()
     except PermissionError as error:
         raise durable.unreadable(error, path) from error
     except (OSError, ValueError):  # no path at all: too long, or with a zero in it
         return False
+    return True
 
 
 def natural(text: str) -> tuple[list[tuple[int, int | str]], str]:

@@ -23,7 +23,8 @@ def main(path: str) -> int:
     except Exception as error:  # whatever torch raises over a bad file, the file is refused
         reason = str(error).partition("\n")[0] or type(error).__name__
         # torch's own advice is to read the file without its safeguard, and that is not ours
-        sys.stderr.write("it holds more than tensors" if "weights_only" in reason else reason)
+        code = "weights_only" in str(error) or "Weights only load failed" in str(error)
+        sys.stderr.write("it holds more than tensors" if code else reason)
         return 1
     tensors = _tensors(content)
     if not tensors:

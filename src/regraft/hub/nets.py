@@ -38,7 +38,7 @@ def build(architecture: str) -> nn.Module:
         net: nn.Module = timm.create_model(architecture, pretrained=False)
     except RuntimeError as error:  # a tag that the architecture does not have
         raise NotFoundError(
-            f"timm {timm.__version__} has no {architecture!r}: {error}.",
+            f"timm {timm.__version__} has no {architecture!r}: {str(error).rstrip('.')}.",
             hint="Leave away what follows the dot.",
         ) from None
     return net

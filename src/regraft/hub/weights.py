@@ -30,7 +30,7 @@ def read_weights(path: Path) -> State:
         body = path.read_bytes()
     else:
         # -P: no module of the current folder is imported in place of an installed one
-        command = [sys.executable, "-P", "-m", "regraft.hub.convert", str(path)]
+        command = [sys.executable, "-P", "-W", "ignore", "-m", "regraft.hub.convert", str(path)]
         try:
             child = subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False)
         except subprocess.TimeoutExpired:
@@ -73,7 +73,7 @@ def load_into(net: nn.Module, state: State) -> LoadReport:
         )
     if broken := [name for name in wanted if name in renamed and not renamed[name].isfinite().all()]:
         raise InvalidError(
-            f"The weights hold numbers that are not finite, {len(broken)} tensors of them: {broken[0]!r}.",
+            f"The weights hold numbers that are not finite, the first in {broken[0]!r}.",
             hint="They come from a training that failed; get others.",
             where=broken[0],
         )

@@ -49,7 +49,7 @@ def check(
         )
     if not train:
         raise InvalidError(
-            f"There are no pictures to learn from: the splits are {', '.join(dataset.splits)}.",
+            f"There are no pictures to learn from: the splits are {', '.join(dataset.split_sizes())}.",
             hint="Add a folder 'train', or give the class folders without splits above them.",
             where="train",
         )
@@ -106,7 +106,7 @@ def _lost(store: Store, dataset: DatasetVersion) -> list[str]:
         if item.label and item.label not in dataset.labels:
             classes[item.label].append(item)
     return [
-        f"Class {label!r} is left out: none of its {len(files)} files can be used; "
+        f"Class {label!r} is left out, since none of its files can be used ({len(files)}); "
         f"the first, {files[0].key!r}: {files[0].reason}."
         for label, files in classes.items()
     ]

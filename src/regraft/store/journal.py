@@ -128,7 +128,8 @@ def _alive(process: int, started: str) -> bool:
         return False
     except PermissionError:
         pass  # it lives, and belongs to somebody else
-    return _started(process) == started
+    now = _started(process)
+    return not now or now == started
 
 
 def _started(process: int) -> str:
