@@ -140,7 +140,7 @@ def refused(error: OSError, path: Path) -> RegraftError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return NotAllowedError(
             f"{str(path)!r} cannot be written ({reason}).",
-            hint="Choose a place that you may write to, with --workspace DIR or REGRAFT_HOME.",
+            hint="Choose a place that you may write to; a workspace, with --workspace DIR or REGRAFT_HOME.",
         )
     return StorageError(
         f"{str(path)!r} cannot be written ({reason}).",

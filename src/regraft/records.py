@@ -256,6 +256,8 @@ class Report(Record):
     labels: tuple[str, ...]
     #: Pictures left out because the model learned from them.
     seen: int
+    #: What a reader should know before the numbers.
+    notes: tuple[str, ...]
     metrics: Metrics
     baselines: tuple[Baseline, ...]
     #: The surest mistakes first.

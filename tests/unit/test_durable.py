@@ -13,7 +13,7 @@ from regraft import durable
 from regraft.errors import ConflictError, NotAllowedError, StorageError, UnknownOutcomeError
 
 NO_ROOM = "Free some space, or choose another place with --workspace; then run the command again."
-NO_RIGHT = "Choose a place that you may write to, with --workspace DIR or REGRAFT_HOME."
+NO_RIGHT = "Choose a place that you may write to; a workspace, with --workspace DIR or REGRAFT_HOME."
 ELSEWHERE = "Choose another place with --workspace DIR or REGRAFT_HOME."
 UNCONFIRMED = "Check the disk, and whether the new version is listed, before you try again."
 

@@ -207,7 +207,7 @@ def test_without_runs_there_is_no_latest(journal):
     with pytest.raises(NotFoundError) as caught:
         journal.find("latest")
 
-    assert str(caught.value) == "No run is named 'latest'."
+    assert str(caught.value) == "There are no runs yet."
 
 
 def test_runs_are_listed_in_the_order_in_which_they_began(journal):

@@ -110,7 +110,10 @@ def test_a_workspace_where_nobody_may_write_is_not_allowed():
         regraft.open("/sys/regraft")
 
     assert str(caught.value).startswith("'/sys/regraft' cannot be written (")
-    assert caught.value.hint == "Choose a place that you may write to, with --workspace DIR or REGRAFT_HOME."
+    assert (
+        caught.value.hint
+        == "Choose a place that you may write to; a workspace, with --workspace DIR or REGRAFT_HOME."
+    )
     assert caught.value.exit_code == 7
 
 

@@ -314,7 +314,7 @@ def test_a_decoder_that_runs_out_of_memory_refuses_the_picture(draw, encoded, mo
 def test_a_file_that_cannot_be_read_is_refused_with_the_system_reason(tmp_path):
     reasons = [refusal(pictures.read_file, tmp_path / "gone.png"), refusal(pictures.read_file, tmp_path)]
 
-    assert reasons == ["vanished while it was read.", "cannot be read (Is a directory)."]
+    assert reasons == ["vanished while it was read.", "not a regular file."]
 
 
 def test_a_file_name_has_no_say_in_what_a_picture_is(tmp_path, draw, encoded):

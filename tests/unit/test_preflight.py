@@ -53,16 +53,17 @@ def test_a_good_dataset_passes_without_a_warning(check, make_folder):
     assert (ready.recipe.train.precision, ready.recipe.eval.folds) == ("float32", 3)
 
 
-def test_what_weakens_the_result_is_said(check, make_folder):
-    ready = check(make_folder({"train/cat": 4, "train/dog": 3, "val/cat": 2}))
+def test_what_weakens_the_result_is_said(workspace, make_folder):
+    folder = make_folder({"train/cat": 10, "train/dog": 3, "val/cat": 2})
+    dataset = workspace.datasets.add("photos", folder).record
 
-    assert (ready.split, ready.warnings) == (
-        "val",
-        (
-            "There is no test split: measured on 'val', which nothing was chosen by.",
-            "Only 2 pictures to measure on: the interval is wide.",
-            "Not measured, for want of pictures in 'val': 'dog'.",
-        ),
+    said = preflight.notes(dataset, preflight.held_out(dataset))
+
+    assert said == (
+        "Learned from fewer than 10 pictures: 'dog'.",
+        "There is no test split: measured on 'val', which nothing was chosen by.",
+        "Fewer than 30 pictures to measure on (2): the interval is wide.",
+        "Not measured, for want of pictures in 'val': 'dog'.",
     )
 
 

@@ -13,11 +13,11 @@ from regraft.recipe import OptimSection
 
 @pytest.fixture
 def clouds():
-    """Three overlapping clouds in 20 dimensions of very different spread: features, targets."""
+    """Three overlapping clouds in 20 dimensions of different spread: features, targets."""
     random = np.random.default_rng(0)
     targets = np.repeat([0, 1, 2], [60, 40, 30])
     centres = random.normal(size=(3, 20))
-    features = (centres[targets] + random.normal(scale=1.5, size=(130, 20))) * np.logspace(-3, 3, 20) + 7
+    features = (centres[targets] + random.normal(scale=1.5, size=(130, 20))) * np.logspace(-0.6, 0.6, 20) + 7
     return features.astype(np.float32), targets
 
 
@@ -53,7 +53,7 @@ def test_a_head_for_two_classes_has_a_row_for_each(clouds):
 def test_the_strongest_c_within_one_standard_error_is_taken(clouds):
     features, targets = clouds
     blurred = features + np.random.default_rng(1).normal(
-        scale=np.logspace(-3, 3, 20) * 3, size=features.shape
+        scale=np.logspace(-0.6, 0.6, 20) * 3, size=features.shape
     )
     optim = OptimSection(C=(1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1))
 
@@ -127,3 +127,26 @@ def test_the_temperature_makes_overconfident_logits_honest():
     temperature = find_temperature(honest * 5, targets)
 
     assert temperature == pytest.approx(5, rel=0.1)
+
+
+def test_what_hardly_varies_is_not_blown_up(clouds):
+    features, targets = clouds
+    features[:, 0] = 1e-6 * np.random.default_rng(0).normal(size=130)
+
+    head = fit(features, targets, OptimSection(), folds=5, seed=0, step=quiet)
+
+    assert np.abs(head.weight[:, 0]).max() < 10 * np.abs(head.weight[:, 1:]).max()
+
+
+def test_a_handful_of_pictures_is_no_reason_to_be_sure(clouds):
+    features, targets = clouds
+    few = np.array([0, 1, 60, 61, 100, 101])
+
+    head = fit(features[few], targets[few], OptimSection(), folds=2, seed=0, step=quiet)
+
+    rest = np.delete(np.arange(130), few)
+    true = scores(features[rest], head.weight, head.bias, head.temperature)[
+        np.arange(len(rest)), targets[rest]
+    ]
+    assert -np.log(true).mean() < 1.5
+    assert 0.5 < head.temperature < 2

@@ -94,6 +94,7 @@ def report(**changes):
         "split": "test",
         "labels": ("hotdog", "not-hotdog"),
         "seen": 0,
+        "notes": (),
         "metrics": metrics(),
         "baselines": (
             Baseline(name="majority class", accuracy=0.5),

@@ -77,8 +77,8 @@ def test_a_class_with_one_picture_is_learned_and_said(run, make_folder, tmp_path
     said = run("finetune", folder, home=tmp_path / "home")
 
     assert said.code == 0, said.err
-    assert "note  Not measured, for want of pictures in 'test': 'owl'." in said.out
-    assert "note  Only 4 pictures to measure on: the interval is wide." in said.out
+    assert "note    Not measured, for want of pictures in 'test': 'owl'." in said.out
+    assert "note    Fewer than 30 pictures to measure on (4): the interval is wide." in said.out
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,40 @@ def test_wrong_words_get_a_clear_error(run, tmp_path, arguments, code, message, 
     assert (said.code, said.err) == (code, f"Error: {message}\nTry:   {hint}\n")
 
 
+def test_an_unknown_split_is_refused_with_those_that_there_are(tuned, run, home):
+    said = run("evaluate", "photos", "photos", "--split", "tset", home=home)
+
+    assert (said.code, said.err.splitlines()) == (
+        5,
+        [
+            "Error: The dataset 'photos:v1' has no split 'tset'.",
+            "Try:   It has train, val, test; 'all' is every picture.",
+        ],
+    )
+
+
+def test_a_picture_without_a_name_is_refused(tuned, run, home):
+    said = run("predict", "photos", "", home=home)
+
+    assert (said.code, said.err.splitlines()[0]) == (5, "Error: A picture has no name.")
+
+
+def test_a_folder_of_photos_is_not_turned_into_a_workspace(run, photos):
+    said = run("model", "list", "--workspace", photos, home=photos)
+
+    assert (said.code, "is no workspace, and it is not empty." in said.err) == (4, True)
+    assert not (photos / "store.json").exists()
+
+
+def test_a_folder_that_only_shares_its_name_with_a_dataset_is_refused(tuned, run, home, make_folder):
+    folder = make_folder({"leaf": 3, "sea": 3}, name="photos")
+
+    said = run("finetune", folder, home=home)
+
+    assert said.code == 4
+    assert "Error: There is a dataset 'photos' already, and it has none of these pictures." in said.err
+
+
 def test_a_wrong_option_is_a_usage_error(run, tmp_path):
     said = run("finetune", "--bugdet", "5m", home=tmp_path)
 
@@ -158,7 +192,9 @@ def test_a_place_that_may_not_be_written_is_said(run, photos):
     said = run("finetune", photos, home="/sys/regraft")
 
     assert (said.code, "'/sys/regraft' cannot be written" in said.err) == (7, True), said.err
-    assert "Choose a place that you may write to, with --workspace DIR or REGRAFT_HOME." in said.err
+    assert (
+        "Choose a place that you may write to; a workspace, with --workspace DIR or REGRAFT_HOME." in said.err
+    )
 
 
 @pytest.mark.parametrize(

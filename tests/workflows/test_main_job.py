@@ -100,8 +100,9 @@ def test_the_same_again_gives_the_same_versions_and_never_asks_the_trunk(tuned, 
 
 
 def test_another_workspace_gives_the_same_weights_and_the_same_report(tuned, run, photos, home, tmp_path):
+    regraft.open(tmp_path)
+    (tmp_path / "machines").mkdir()
     for file in (home / "machines").iterdir():
-        (tmp_path / "machines").mkdir(exist_ok=True)
         (tmp_path / "machines" / file.name).write_bytes(file.read_bytes())
 
     said = run("finetune", photos, home=tmp_path)

@@ -153,7 +153,7 @@ def drawn() -> str:
     )  # fmt: skip
     report = Report(
         parent=None, model="a" * 64, dataset="d" * 64, model_ref="hotdog-lite0:v1", dataset_ref="hotdog:v3",
-        weights="c" * 64, split="test", labels=("hotdog", HOSTILE), seen=0, metrics=metrics,
+        weights="c" * 64, split="test", labels=("hotdog", HOSTILE), seen=0, notes=(), metrics=metrics,
         baselines=(Baseline(name="majority class", accuracy=0.5),), mistakes=mistakes, learning=learning,
         lineage=lineage, predictions="e" * 64, page=None,
     )  # fmt: skip

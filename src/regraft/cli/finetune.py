@@ -8,7 +8,7 @@ import click
 
 from regraft.cli.output import facts, with_workspace
 from regraft.data.ingest import Added
-from regraft.records import DatasetVersion, Version
+from regraft.records import DatasetVersion, Report, Version
 from regraft.reports.text import summary
 from regraft.reports.words import printable
 from regraft.workspace.main import FinetuneResult, Workspace
@@ -22,7 +22,7 @@ def show(result: FinetuneResult) -> str:
     name = result.model.partition(":")[0]
     lines = describe(result.dataset, result.added)
     lines += ["", summary(result.report), ""]
-    lines += [f"note  {warning}" for warning in result.warnings]
+    lines += [f"note    {printable(note)}" for note in (*result.warnings, *_notes(result.report))]
     lines += [
         facts(
             [
@@ -35,6 +35,15 @@ def show(result: FinetuneResult) -> str:
         )
     ]
     return "\n".join(lines)
+
+
+def _notes(report: Report) -> list[str]:
+    """Return the report's notes, and whether a baseline does as well."""
+    better = [b for b in report.baselines if b.accuracy >= report.accuracy]
+    return [
+        *report.notes,
+        *(f"{b.name.capitalize()} does as well or better: {b.accuracy:.1%}." for b in better),
+    ]
 
 
 def describe(dataset: Version, added: Added | None) -> list[str]:

@@ -58,13 +58,13 @@ def to_json(result: Sequence[Prediction]) -> list[dict[str, Any]]:
 
 def exit_code(result: Sequence[Prediction]) -> int:
     """Return 5 where a picture that was named by itself could not be read."""
-    named = {str(path) for path in click.get_current_context().params["pictures"]}
+    named = {str(Path(words)) for words in click.get_current_context().params["pictures"]}
     return InvalidPicture.exit_code if any(i.error and i.picture in named for i in result) else 0
 
 
 @click.command()
 @click.argument("model")
-@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PICTURE...")
+@click.argument("pictures", nargs=-1, required=True, metavar="PICTURE...")
 @click.option(
     "--top", type=click.IntRange(min=1), default=3, show_default=True, help="Labels for each picture."
 )
@@ -76,7 +76,7 @@ def exit_code(result: Sequence[Prediction]) -> int:
 )
 @with_workspace(show, to_json=to_json, exit_code=exit_code)
 def predict(
-    workspace: Workspace, model: str, pictures: tuple[Path, ...], top: int, as_csv: bool, out: Path | None
+    workspace: Workspace, model: str, pictures: tuple[str, ...], top: int, as_csv: bool, out: Path | None
 ) -> Sequence[Prediction]:
     """Name what is in each PICTURE, with MODEL.
 

@@ -83,7 +83,7 @@ def show_metrics(values: dict[str, Any]) -> str:
 
 
 @run.command()
-@click.argument("run_id", metavar="RUN", default="latest")
+@click.argument("run_id", metavar="[RUN]", default="latest")
 @with_workspace(show_metrics)
 def watch(workspace: Workspace, run_id: str) -> Iterator[dict[str, Any]]:
     """Print the metrics of RUN as they come, until it ends; without RUN, of the latest."""

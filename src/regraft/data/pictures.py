@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import stat
 import time
 import warnings
 from collections.abc import Iterator
@@ -67,7 +68,10 @@ def check(data: bytes) -> tuple[int, int]:
 def read_file(path: Path) -> bytes:
     """Return the bytes of a file that should be a picture; raises InvalidPicture with the reason."""
     try:
-        size = path.stat().st_size
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise InvalidPicture("not a regular file.")
+        size = facts.st_size
         if size > MAX_BYTES:
             raise InvalidPicture(f"larger than {MAX_BYTES // 2**20} MiB ({size / 2**20:,.0f} MiB).")
         data = path.read_bytes()

@@ -26,8 +26,8 @@ from regraft.records import Candidate, Learning
 Targets = npt.NDArray[np.int64]
 Logits = npt.NDArray[np.float64]
 
-#: Taken where there are too few pictures for folds.
-DEFAULT_C = 1e-2
+#: No feature is scaled as if it varied less than this part of the median feature.
+LEAST_SPREAD = 0.1
 #: The search ends when the log-loss has risen this many times in a row: along the path it has one minimum.
 _PATIENCE = 1
 
@@ -91,9 +91,13 @@ def assign_folds(targets: Targets, folds: int, *, seed: int) -> npt.NDArray[np.i
 
 
 def find_temperature(logits: Logits, targets: Targets) -> float:
-    """Return the temperature between 1/20 and 20 that makes the logits' log-loss smallest."""
+    """Return the temperature between 1/20 and 20 that the logits call for.
+
+    It makes their log-loss smallest, held towards 1 as if its logarithm were normal with a deviation of
+    1/2: a handful of pictures is no reason to be sure.
+    """
     result = minimize_scalar(
-        lambda log_t: _log_losses(logits / np.exp(log_t), targets),
+        lambda log_t: _log_losses(logits / np.exp(log_t), targets) + 2 * log_t**2 / len(targets),
         bounds=(-np.log(20), np.log(20)),
         method="bounded",
     )
@@ -116,7 +120,7 @@ class _Search:
         self.targets = np.concatenate([targets[rows] for rows in self._held]) if self._held else targets[:0]
         self.candidates: list[Candidate] = []
         self._logits: dict[float, Logits] = {}
-        self.chosen = DEFAULT_C
+        self.chosen = optim.C[0]  # where there are too few pictures for folds
         self.logits = np.zeros((0, 0))
         self.accuracy: float | None = None
 
@@ -162,6 +166,8 @@ class _Standardised:
     def __init__(self, features: Floats, targets: Targets) -> None:
         self._mean = features.mean(axis=0, dtype=np.float64)
         spread = features.std(axis=0, dtype=np.float64)
+        # what hardly varies is not blown up: over few pictures that would be noise
+        spread = np.maximum(spread, LEAST_SPREAD * np.median(spread))
         self._spread = np.where(spread > 1e-8, spread, 1.0)
         self._features = features - self._mean.astype(np.float32)
         self._features /= self._spread.astype(np.float32)

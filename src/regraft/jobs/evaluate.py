@@ -15,7 +15,7 @@ from regraft.engine import metrics
 from regraft.engine.predict import scores
 from regraft.errors import InvalidError, MismatchError
 from regraft.jobs.features import fastest_precision, features_of
-from regraft.jobs.preflight import training_rows
+from regraft.jobs.preflight import notes, training_rows
 from regraft.progress import Progress
 from regraft.records import Baseline, DatasetVersion, Mistake, ModelVersion, Report, Row, Version
 from regraft.reports import gallery, html
@@ -67,6 +67,7 @@ def measure(store: Store, model: Version, dataset: Version, *, split: str, progr
             split=split,
             labels=net.labels,
             seen=len(asked) - len(rows),
+            notes=_notes(net, dataset, data, split),
             metrics=metrics.measure(probabilities, targets[test], net.labels),
             baselines=baselines,
             mistakes=_mistakes(rows, probabilities, targets[test], net.labels),
@@ -80,6 +81,12 @@ def measure(store: Store, model: Version, dataset: Version, *, split: str, progr
 
     version, _ = store.catalog.commit("reports", model.name, build)
     return version
+
+
+def _notes(model: ModelVersion, dataset: Version, data: DatasetVersion, split: str) -> tuple[str, ...]:
+    """Say what is to be known of a model measured on its own dataset; of another one nothing is."""
+    own = model.lineage is not None and model.lineage.dataset == dataset.digest
+    return notes(data, split) if own and split != "all" else ()
 
 
 def _check(rows: Sequence[Row], model: ModelVersion, *, asked: int, split: str) -> None:

@@ -17,6 +17,8 @@ from regraft.store.tables import read_rows
 
 #: Fewer test pictures than this give a number that says little.
 FEW = 30
+#: Fewer train pictures of a class than this teach little of it.
+FEW_TO_LEARN = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +28,7 @@ class Preflight:
     recipe: Recipe
     #: The split that the model is measured on.
     split: str
+    #: Classes that are left out.
     warnings: tuple[str, ...]
 
 
@@ -62,13 +65,14 @@ def check(
         if unknown := [label for label in counts if label not in train]:
             raise InvalidError(
                 f"Class {unknown[0]!r} has pictures in {other!r} and none in 'train'.",
-                hint="Add pictures to learn it from, or take its folder away; spell names alike.",
+                hint="Add pictures to learn it from, or take its folder away; spell names alike."
+                + _left_out(store, dataset, unknown[0]),
                 where=f"{other}/{unknown[0]}",
             )
     fastest = fastest_precision(store, model, progress) if recipe.train.precision == "auto" else None
     smallest = min((count for count in train.values() if count > 1), default=2)
     resolved = suggest.resolve(recipe, fastest=fastest, smallest_class=smallest)
-    return Preflight(recipe=resolved, split=split, warnings=(*lost, *_warnings(dataset, split)))
+    return Preflight(recipe=resolved, split=split, warnings=lost)
 
 
 def held_out(dataset: DatasetVersion) -> str | None:
@@ -99,28 +103,43 @@ def training_rows(store: Store, model: ModelVersion) -> list[Row]:
     return [row for row in rows if row.split == "train"]
 
 
-def _lost(store: Store, dataset: DatasetVersion) -> list[str]:
+def _lost(store: Store, dataset: DatasetVersion) -> tuple[str, ...]:
     """Say which classes have no picture because none of their files can be used, and why."""
     classes: dict[str, list[Refused]] = defaultdict(list)
     for item in read_refused(store, dataset):
         if item.label and item.label not in dataset.labels:
             classes[item.label].append(item)
-    return [
+    return tuple(
         f"Class {label!r} is left out, since none of its files can be used ({len(files)}); "
         f"the first, {files[0].key!r}: {files[0].reason}."
         for label, files in classes.items()
-    ]
+    )
 
 
-def _warnings(dataset: DatasetVersion, split: str) -> list[str]:
+def _left_out(store: Store, dataset: DatasetVersion, label: str) -> str:
+    """Add which files of a class were not used, where there are any."""
+    files = [item for item in read_refused(store, dataset) if item.label == label]
+    if not files:
+        return ""
+    return f" Of its files {len(files)} were left out; the first, {files[0].key!r}: {files[0].reason}."
+
+
+def notes(dataset: DatasetVersion, split: str) -> tuple[str, ...]:
+    """Say what a reader should know of the numbers that a split gives."""
     warnings = []
+    few = [label for label, count in dataset.splits.get("train", {}).items() if count < FEW_TO_LEARN]
+    if few:
+        warnings.append(f"Learned from fewer than {FEW_TO_LEARN} pictures: {_names(few)}.")
     if split == "val":
         warnings.append("There is no test split: measured on 'val', which nothing was chosen by.")
     count = sum(dataset.splits[split].values())
     if count < FEW:
-        warnings.append(f"Only {count} pictures to measure on: the interval is wide.")
+        warnings.append(f"Fewer than {FEW} pictures to measure on ({count}): the interval is wide.")
     lone = [label for label in dataset.labels if label not in dataset.splits[split]]
     if lone:
-        names = ", ".join(map(repr, lone[:5])) + (", ..." if len(lone) > 5 else "")
-        warnings.append(f"Not measured, for want of pictures in {split!r}: {names}.")
-    return warnings
+        warnings.append(f"Not measured, for want of pictures in {split!r}: {_names(lone)}.")
+    return tuple(warnings)
+
+
+def _names(labels: list[str]) -> str:
+    return ", ".join(map(repr, labels[:5])) + (", ..." if len(labels) > 5 else "")

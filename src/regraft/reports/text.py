@@ -46,7 +46,9 @@ def _weakest(metrics: Metrics) -> list[ClassScores]:
     if len(metrics.classes) <= 2:
         return []
     known = [
-        (scores.recall, index) for index, scores in enumerate(metrics.classes) if scores.recall is not None
+        (scores.recall, index)
+        for index, scores in enumerate(metrics.classes)
+        if scores.recall is not None and scores.recall < 1
     ]
     return [metrics.classes[index] for _, index in sorted(known)[:WEAKEST]]
 

@@ -97,7 +97,9 @@ class Journal:
     def find(self, run_id: str) -> Run:
         """Return a run by its id, by a beginning of it that is unique, or `latest`; raises NotFoundError."""
         known = self.ids()
-        if run_id == "latest" and known:
+        if run_id == "latest":
+            if not known:
+                raise NotFoundError("There are no runs yet.", hint="Make one: regraft finetune FOLDER.")
             return Run(self._root / known[-1])
         matches = [name for name in known if name == run_id] or [
             name for name in known if name.startswith(run_id)

@@ -33,6 +33,20 @@ class Store:
         self.machines = root / "machines"
 
 
+def _check_empty(root: Path) -> None:
+    """Refuse to begin a store among somebody's files; drafts are those of a process that does the same."""
+    others = (
+        [path.name for path in root.iterdir() if not path.name.startswith(durable.DRAFT)]
+        if root.is_dir()
+        else []
+    )
+    if others and not (root / "store.json").exists():
+        raise ConflictError(
+            f"The folder {str(root)!r} is no workspace, and it is not empty.",
+            hint="Give a workspace, or a folder that is empty or not there yet.",
+        )
+
+
 def open_store(root: Path) -> Store:
     """Open the store in a folder, and make it where there is none.
 
@@ -43,6 +57,7 @@ def open_store(root: Path) -> Store:
     try:
         data = marker.read_bytes()
     except FileNotFoundError:
+        _check_empty(root)
         data = canonical({"format": FORMAT})
         with suppress(ConflictError):  # another process opened it at the same moment
             durable.put(marker, data, point="store.create")

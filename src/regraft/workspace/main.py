@@ -10,6 +10,7 @@ from pathlib import Path
 from regraft.backends import local
 from regraft.data.ingest import Added
 from regraft.data.readers import expand
+from regraft.errors import InvalidError
 from regraft.jobs import predict, preflight
 from regraft.jobs.fetch import fetch
 from regraft.progress import Progress, silent
@@ -116,6 +117,13 @@ class Workspace:
         base = self._fetch(model)
         version, added = self.datasets.resolve(dataset, Recipe())
         chosen = split or preflight.default_split(self._store, base.read(ModelVersion), version)
+        known = (*version.read(DatasetVersion).split_sizes(), "all")
+        if chosen not in known:
+            raise InvalidError(
+                f"The dataset {str(version)!r} has no split {chosen!r}.",
+                hint=f"It has {', '.join(known[:-1])}; 'all' is every picture.",
+                where=chosen,
+            )
         run = self._store.journal.create(
             "evaluate", inputs=_inputs(base, version) | {"split": chosen}, recipe={}
         )
@@ -133,7 +141,9 @@ class Workspace:
     ) -> tuple[Prediction, ...]:
         """Name what is in pictures, or in the pictures of folders: the `top` likeliest labels of each."""
         listed = [pictures] if isinstance(pictures, str | Path) else pictures
-        paths = [Path(picture) for picture in listed]
+        if not all(str(picture).strip() for picture in listed):
+            raise InvalidError("A picture has no name.", hint="Name picture files, or folders with some.")
+        paths = [expand(picture) for picture in listed]
         return predict.predict(self._store, self._fetch(model), paths, top=top, progress=self._progress)
 
     def _fetch(self, model: str) -> Version:
