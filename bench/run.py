@@ -59,7 +59,7 @@ def frozen(scratch: Path, data: Path) -> None:
     labels = list(opened.record.labels)
     files = {split: [data / row.key for row in part] for split, part in rows.items()}
     targets = {split: np.array([labels.index(row.label) for row in part]) for split, part in rows.items()}
-    default = fastest_precision(store, model)
+    default = fastest_precision(store, model, silent)
 
     def fit(precision: str) -> tuple[np.ndarray, probe.Head]:
         for file in (store.cache / "features").rglob("*.safetensors"):
