@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test check static docs bench browser clean
+.PHONY: setup demo test check static docs bench browser tools clean
 
 setup: $(READY)
 
@@ -17,7 +17,7 @@ $(READY): pyproject.toml
 demo: setup
 	$(BIN)/regraft finetune digits --workspace .demo
 
-test: setup browser
+test: setup browser tools
 	$(BIN)/python -m pytest
 
 # A browser for the tests that look at pages; without root or apt-get those tests say that they are skipped.
@@ -26,6 +26,14 @@ browser:
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 \
 	       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
 	  || echo "No browser here: the tests that need one are skipped."
+
+# strace and mkfs.ext4 for the tests that kill at system calls and cut the power; without root or apt-get those
+# tests say that they are skipped, and where CI is set, they fail.
+tools:
+	@{ command -v strace && command -v mkfs.ext4; } >/dev/null 2>&1 \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 \
+	       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends strace e2fsprogs >/dev/null; } \
+	  || echo "No strace or no mkfs.ext4 here: the tests that need them are skipped."
 
 static: setup
 	$(BIN)/ruff format --check .

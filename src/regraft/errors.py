@@ -8,12 +8,14 @@ RegraftError                what went wrong in one sentence, and what to do next
     InvalidRecipe           a key or value of a recipe
     InvalidRecord           a stored document of another shape
     InvalidPicture          a file that is not a picture that Regraft reads
+    InvalidArchive          a packed file that is damaged, or not safe to read
   MismatchError             weights do not fit the net; labels of model and dataset differ
   IntegrityError            bytes are not what their digest says
   FetchError                something has to be fetched and cannot be
   NotAllowedError           no permission to read or write here
   StorageError              the disk refused: full, failing, or without a needed feature
     UnknownOutcomeError     published, but the disk did not confirm it
+  MissingExtraError         an optional package is not installed
 """
 
 from __future__ import annotations
@@ -72,6 +74,10 @@ class InvalidPicture(InvalidError):  # noqa: N818
     """The bytes are not a picture that Regraft reads."""
 
 
+class InvalidArchive(InvalidError):  # noqa: N818
+    """A packed file is damaged, or not safe to read."""
+
+
 class MismatchError(RegraftError):
     """Two things that should fit each other do not."""
 
@@ -102,6 +108,10 @@ class StorageError(RegraftError):
 
 class UnknownOutcomeError(StorageError):
     """A new version is visible, but the disk did not confirm that it is safe."""
+
+
+class MissingExtraError(RegraftError):
+    """What was asked needs a package that is not installed."""
 
 
 def did_you_mean(name: str, known: Iterable[str], *, otherwise: str = "") -> str:

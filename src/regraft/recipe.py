@@ -33,6 +33,10 @@ class DataSection(Section):
 
     val_fraction: float = Field(default=0.1, ge=0, lt=0.5)
     test_fraction: float = Field(default=0.2, gt=0, lt=0.5)
+    #: What keeps pictures in one split: `column:NAME`, `path:REGEX` or `time:SECONDS`.
+    group_by: str = ""
+    #: Whether pictures that look alike are kept in one split.
+    similar: bool = True
 
 
 class OptimSection(Section):

@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from regraft.errors import InvalidRecord
 
 Kind = Literal["datasets", "models", "reports"]
+#: From grave to mild: numbers cannot be trusted, something should be looked at, good to know.
+Severity = Literal["error", "warning", "note"]
 Precision = Literal["float32", "float32+channels_last", "bfloat16", "bfloat16+channels_last"]
 
 T = TypeVar("T", bound="Record")
@@ -60,6 +62,11 @@ class Row:
     #: Anything else that came with the picture, as a JSON object.
     metadata: str = "{}"
 
+    @property
+    def family(self) -> str:
+        """The group that the picture belongs to; of one without a group, itself."""
+        return self.group or f"~{self.digest[:16]}"
+
 
 class Refused(Record):
     """A file that cannot be used, and why."""
@@ -72,12 +79,35 @@ class Refused(Record):
     label: str = ""
 
 
+class Correction(Record):
+    """What a person changed by hand about one picture; it holds when the same source is added again."""
+
+    digest: str
+    key: str
+    change: Literal["label", "split", "dropped"]
+    #: What the source said, and what holds instead; empty where the picture was dropped.
+    old: str = ""
+    new: str = ""
+
+
 class SplitRule(Record):
     """How pictures without a split get one."""
 
     #: Fractions of train, val and test; empty where the source gave the splits itself.
     fractions: dict[str, float]
     seed: int
+    #: What keeps pictures together: `column:NAME`, `path:REGEX` or `time:SECONDS`; empty: nothing but looks.
+    group_by: str = ""
+    #: Whether pictures that look alike are kept together.
+    similar: bool = True
+
+
+class Segment(Record):
+    """A part of a dataset's rows: a table of its own, which versions share."""
+
+    digest: str
+    #: How many rows it has.
+    count: int
 
 
 class DatasetVersion(Record):
@@ -85,26 +115,63 @@ class DatasetVersion(Record):
 
     #: Digest of the version before; None for the first.
     parent: str | None
-    #: The reader that the pictures came through.
-    reader: str
     labels: tuple[str, ...]
     #: Pictures by split and label; the splits are those that the version has.
     splits: dict[str, dict[str, int]]
     split_rule: SplitRule
     count: int
-    #: Digests of the row tables, in order.
-    segments: tuple[str, ...]
+    #: The row tables, in order.
+    segments: tuple[Segment, ...]
     packs: tuple[str, ...]
     #: Bytes of all pictures.
     size: int
     #: Digest of the list of refused files; None where there are none.
     refused: str | None
     refused_count: int
+    #: Digest of the list of corrections made by hand; None where there are none.
+    corrections: str | None = None
 
     def split_sizes(self) -> dict[str, int]:
         """Return how many pictures each split has, in the order train, val, test."""
         order = ("train", "val", "test")
         return {split: sum(self.splits[split].values()) for split in order if split in self.splits}
+
+
+class Example(Record):
+    """Pictures that show what a finding means: one, or several that belong together."""
+
+    keys: tuple[str, ...]
+    digests: tuple[str, ...]
+    #: What is to be seen in these.
+    words: str
+
+
+class Finding(Record):
+    """Something that the doctor found in a dataset."""
+
+    #: Such as `near-duplicates`.
+    code: str
+    severity: Severity
+    #: What was found, one sentence.
+    title: str
+    #: How many pictures, pairs or classes it concerns.
+    count: int
+    #: What to do about it.
+    advice: str
+    examples: tuple[Example, ...]
+
+
+class Checkup(Record):
+    """What the doctor said of one version of a dataset."""
+
+    dataset_ref: str
+    #: Digest of the version.
+    dataset: str
+    #: The gravest first.
+    findings: tuple[Finding, ...]
+    #: Codes of the checks that were made, and of those that were not, with the reason.
+    checked: tuple[str, ...]
+    skipped: dict[str, str]
 
 
 class LoadReport(Record):
@@ -279,7 +346,7 @@ class RunRecord(Record):
     """One execution: what was asked, and what became of it."""
 
     id: str
-    kind: Literal["finetune", "evaluate"]
+    kind: Literal["finetune", "evaluate", "check"]
     status: Literal["running", "done", "failed", "interrupted", "lost"]
     #: What the run needs to know: versions by digest, names of what it makes.
     inputs: dict[str, str]
@@ -294,6 +361,21 @@ class RunRecord(Record):
     #: When the process began, as the system counts it, so that another one with its number is not taken
     #: for it; empty where the system does not say.
     process_started: str
+
+
+class RemoteFile(Record):
+    """A file that can be downloaded, and how to know that it is the right one."""
+
+    #: What it is called on disk.
+    name: str
+    #: The same bytes at each; tried in turn.
+    urls: tuple[str, ...]
+    #: In bytes; None where it is not known.
+    size: int | None = None
+    #: Digests in hexadecimal, empty where none is known.
+    sha256: str = ""
+    sha1: str = ""
+    md5: str = ""
 
 
 class Label(Record):

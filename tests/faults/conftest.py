@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Any
 
 import pytest
+from tests.faults import judge, scenes
+from tests.faults.worker import picture
 
-import regraft
-
-_FORKER = Path(__file__).with_name("forker.py")
+_TOP = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,30 +27,52 @@ class Ended:
     status: int
     out: str
     err: str
+    #: The failpoints that it passed, in order.
+    passages: tuple[str, ...]
+    #: What strace wrote.
+    trace: str
 
 
 @pytest.fixture(scope="session")
 def _forker() -> Iterator[subprocess.Popen]:
     with subprocess.Popen(
-        [sys.executable, _FORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.faults.forker"],
+        cwd=_TOP,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as forker:
         yield forker
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run(_forker) -> Callable[..., Ended]:
-    """Run `regraft WORDS` in a process of its own, with failpoints or a limit on the size of files."""
+    """Run `regraft WORDS` in a process of its own, perhaps with something against it: see forker.py."""
 
-    def command(*words: object, failpoints: str = "", file_limit: int | None = None) -> Ended:
-        environment = {"REGRAFT_FAILPOINTS": failpoints}
-        request = {"words": [*map(str, words)], "environment": environment, "file_limit": file_limit}
+    def command(
+        *words: object,
+        failpoints: str = "",
+        file_limit: int | None = None,
+        mutant: str = "",
+        meanwhile: tuple[str, Sequence[object]] | None = None,
+        strace: Sequence[str] | None = None,
+    ) -> Ended:
+        request = {
+            "words": [*map(str, words)],
+            "failpoints": failpoints,
+            "file_limit": file_limit,
+            "mutant": mutant,
+            "meanwhile": meanwhile and {"point": meanwhile[0], "words": [*map(str, meanwhile[1])]},
+            "strace": strace,
+        }
         print(json.dumps(request), file=_forker.stdin, flush=True)
-        return Ended(**json.loads(_forker.stdout.readline()))
+        answer = json.loads(_forker.stdout.readline())
+        return Ended(**{**answer, "passages": tuple(answer["passages"])})
 
     return command
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def add(run) -> Callable[..., Ended]:
     """Run `regraft dataset add photos FOLDER --workspace ROOT --json`."""
 
@@ -57,24 +83,9 @@ def add(run) -> Callable[..., Ended]:
 
 
 @pytest.fixture
-def everything() -> Callable[[Path], dict[str, tuple[str, dict[str, bytes]]]]:
-    """Read every picture of every dataset version below a root: by ref, the digest and the pictures by key.
-
-    Every byte is verified on the way.
-    """
-
-    def read(root: Path) -> dict[str, tuple[str, dict[str, bytes]]]:
-        datasets = regraft.open(root).datasets
-        found = {}
-        for latest in datasets.list():
-            for number in range(1, latest.number + 1):
-                data = datasets.get(f"{latest.name}:v{number}")
-                found[str(data.version)] = (data.version.digest, {row.key: data.read(row) for row in data})
-                assert len(data) == len(found[str(data.version)][1])
-                assert len(data.refused) == data.record.refused_count
-        return found
-
-    return read
+def everything() -> Callable[[Path], judge.State]:
+    """Read all that a store shows, every byte of it verified on the way."""
+    return judge.state
 
 
 @pytest.fixture
@@ -95,3 +106,95 @@ def more_photos(make_folder) -> Path:
 def photos(make_folder) -> Path:
     """A folder of five pictures."""
     return make_folder({"cat": 3, "dog": 2})
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[object, str], None]:
+    """Skip a test that this machine cannot run; where CI is set, fail instead."""
+
+    def check(condition: object, reason: str) -> None:
+        if not condition:
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def in_memory(tmp_path_factory) -> Iterator[Path]:
+    """A folder in memory, where there is one: for processes that are killed, a disk would only be slow."""
+    place = Path("/dev/shm")
+    if not os.access(place, os.W_OK):
+        yield tmp_path_factory.mktemp("in-memory")
+        return
+    with TemporaryDirectory(dir=place, prefix="regraft-test-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def all_scenes(run, in_memory) -> dict[str, scenes.Scene]:
+    """Commands, each with a store to begin with, by name."""
+    top = in_memory / "scenes"
+    top.mkdir()
+    return scenes.make(run, top, picture)
+
+
+@pytest.fixture
+def root_on_linux(require) -> None:
+    """Root's rights, which mounting needs."""
+    require(sys.platform == "linux" and os.geteuid() == 0, "only root on Linux can mount a disk")
+
+
+@pytest.fixture
+def strace(require) -> None:
+    """The tool strace, and the right to use it."""
+    require(sys.platform == "linux" and shutil.which("strace"), "there is no strace")
+    tried = subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True, check=False)
+    require(tried.returncode == 0, "strace may not watch a process here")
+
+
+@pytest.fixture
+def crash(tmp_path, in_memory) -> Callable[..., list[dict[str, Any]]]:
+    """Let workers work until they are killed, in many rounds: see crash.py. The seed is printed."""
+
+    def rounds(
+        count: int,
+        *,
+        writers: int = 1,
+        seed: int = 0,
+        delays: tuple[float, float] = (0.02, 0.15),
+        pause: float = 0,
+        mutant: str = "",
+        image: Path | None = None,
+    ) -> list[dict[str, Any]]:
+        top = Path(mkdtemp(dir=tmp_path if image else in_memory))
+        plan = {
+            "root": str(top),
+            "image": str(image or ""),
+            "rounds": count,
+            "writers": writers,
+            "seed": seed,
+            "mutant": mutant,
+            "delays": delays,
+            "pause": pause,
+        }
+        prefix = ["unshare", "--mount", "--propagation", "private"] if image else []
+        words = [*prefix, sys.executable, "-m", "tests.faults.crash", json.dumps(plan)]
+        print(f"to see it again: {words}")
+        done = subprocess.run(words, cwd=_TOP, stdout=subprocess.PIPE, text=True, check=True, timeout=280)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    return rounds
+
+
+@pytest.fixture
+def image(tmp_path, root_on_linux, require) -> Path:
+    """A file with an ext4 file system."""
+    require(shutil.which("mkfs.ext4") and shutil.which("unshare"), "there is no mkfs.ext4, or no unshare")
+    path = tmp_path / "disk.img"
+    with path.open("wb") as file:
+        file.truncate(2**28)
+    subprocess.run(["mkfs.ext4", "-q", "-F", path], check=True)
+    trial = ["unshare", "--mount", "--propagation", "private", "mount", "-o", "loop", path, tmp_path]
+    mounted = subprocess.run(trial, capture_output=True, text=True, check=False)
+    require(mounted.returncode == 0, f"a disk image cannot be mounted: {mounted.stderr.strip()}")
+    return path

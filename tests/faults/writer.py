@@ -1,18 +1,16 @@
 """One of many writers: commit records to one name, and acknowledge each on standard output.
 
-    python writer.py ROOT WRITER COMMITS [mutant]
-
-The mutant publishes by renaming over the target, as a store without `durable.put` would, and does not look
-whether what it builds upon was replaced.
+python -m tests.faults.writer ROOT WRITER COMMITS [MUTANT]
 """
 
-import os
 import sys
-import time
 from pathlib import Path
+
+from tests.faults import mutants
 
 from regraft.records import Record
 from regraft.store.catalog import Catalog
+from regraft.store.storage import Folder
 
 
 class Note(Record):
@@ -21,16 +19,9 @@ class Note(Record):
     turn: int
 
 
-def rename_over(source, target):
-    time.sleep(0.002)  # as on a slow disk: the others come in between
-    Path(source).replace(target)
-
-
-def main(root, writer, commits, *mutant):
-    if mutant:
-        os.link = rename_over
-        Catalog._parent_of = lambda *_: None
-    catalog = Catalog(Path(root))
+def main(root, writer, commits, mutant=""):
+    mutants.plant(mutant)
+    catalog = Catalog(Folder(Path(root)))
     print("ready", flush=True)
     sys.stdin.readline()
     for turn in range(int(commits)):

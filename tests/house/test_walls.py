@@ -19,10 +19,24 @@ VERBS = {
     "predict": "predict",
     "evaluate": "evaluate",
     "dataset add": "datasets.add",
+    "dataset build": "datasets.build",
+    "dataset edit": "datasets.edit",
+    "dataset import": "datasets.import_",
     "dataset list": "datasets.list",
     "dataset info": "datasets.get",
     "dataset head": "datasets.get",
+    "dataset history": "datasets.history",
+    "dataset diff": "datasets.diff",
+    "dataset show": "datasets.show",
+    "dataset check": "datasets.check",
     "dataset tag": "datasets.tag",
+    "dataset remove": "datasets.remove",
+    "dataset recover": "datasets.recover",
+    "dataset copy": "datasets.copy",
+    "dataset export": "datasets.export",
+    "store verify": "store.verify",
+    "store gc": "store.gc",
+    "store info": "store.info",
     "model list": "models.list",
     "model info": "models.get",
     "model tag": "models.tag",
@@ -164,7 +178,7 @@ def test_every_command_calls_its_namesake_of_the_workspace(workspace):
         place = workspace
         for part in verb.split("."):
             place = getattr(place, part, None)
-        if not callable(place) or (noun and not verb.startswith(f"{noun}s.")):
+        if not callable(place) or (noun and not verb.startswith((f"{noun}s.", "store."))):
             missing.append(words)
 
     assert spoken == set(VERBS)

@@ -7,10 +7,18 @@ from collections import Counter
 import pytest
 
 from regraft import durable
-from regraft.errors import IntegrityError, InvalidRef, NotFoundError, StorageError, UnknownOutcomeError
-from regraft.records import Record, Version, digest, encode
+from regraft.errors import (
+    ConflictError,
+    IntegrityError,
+    InvalidRef,
+    NotFoundError,
+    StorageError,
+    UnknownOutcomeError,
+)
+from regraft.records import Record, Version, canonical, digest, encode
 from regraft.refs import parse
-from regraft.store.catalog import Catalog
+from regraft.store.catalog import Catalog, seal, unseal
+from regraft.store.storage import Folder
 
 
 class Note(Record):
@@ -22,7 +30,7 @@ class Note(Record):
 
 @pytest.fixture
 def catalog(tmp_path):
-    return Catalog(tmp_path)
+    return Catalog(Folder(tmp_path))
 
 
 @pytest.fixture
@@ -48,7 +56,8 @@ def test_the_first_version_is_one_file_with_its_digest(tmp_path, commit):
     data = encode(Note(parent=None, text="first"))
     assert new
     assert version == Version(kind="datasets", name="hotdog", number=1, digest=digest(data), data=data)
-    assert path.read_bytes() == data
+    assert path.read_bytes() == seal(version)
+    assert json.loads(path.read_bytes()) == {"digest": version.digest, "parent": None, "text": "first"}
     assert path.stat().st_mode & 0o777 == 0o444
     assert names(tmp_path) == ["datasets"]
 
@@ -160,6 +169,16 @@ def test_a_version_is_found_by_its_digest(catalog, commit):
     assert catalog.find_digest("datasets", "ab" * 32) is None
 
 
+def test_of_versions_with_one_digest_a_visible_one_is_found(catalog, commit):
+    hidden, _ = commit("a", "the same")
+    shown, _ = commit("b", "the same")
+    catalog.remove(hidden)
+
+    found = catalog.find_digest("datasets", hidden.digest)
+
+    assert (found, hidden.digest) == (shown, shown.digest)
+
+
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
@@ -236,7 +255,7 @@ def test_a_damaged_tag_is_named_and_heals_as_the_hint_says(tmp_path, catalog, co
         catalog.find("datasets", parse("hotdog:best"))
     catalog.tag("datasets", parse("hotdog:v1"), "best")
 
-    assert str(caught.value) == f"The tag {str(path)!r} is damaged."
+    assert str(caught.value) == "The tag 'tags/datasets/hotdog/best.json' is damaged."
     assert caught.value.hint == "Tag a version again."
     assert catalog.find("datasets", parse("hotdog:best")) == first
 
@@ -249,7 +268,7 @@ def test_nothing_is_built_upon_a_damaged_manifest(tmp_path, catalog, commit):
     with pytest.raises(IntegrityError) as caught:
         commit("hotdog", "second")
 
-    assert str(caught.value) == "The manifest of datasets/hotdog:v1 is damaged."
+    assert str(caught.value) == "The version file 'datasets/hotdog/v1.json' is damaged."
     assert catalog.numbers("datasets", "hotdog") == [1]
 
 
@@ -278,14 +297,17 @@ def test_a_name_that_the_disk_cannot_hold_is_refused_in_words(tmp_path, commit):
 def test_a_version_that_was_replaced_is_not_returned(tmp_path, catalog, commit):
     commit("hotdog", "first")
     second, _ = commit("hotdog", "second")
-    path = tmp_path / "datasets" / "hotdog" / "v1.json"
-    durable.swap(path, encode(Note(parent=None, text="forged")))
+    document = json.loads((tmp_path / "datasets" / "hotdog" / "v1.json").read_bytes())
+    forged = canonical({**document, "text": "forged"})
+    durable.swap(tmp_path / "datasets" / "hotdog" / "v1.json", forged)
 
     with pytest.raises(IntegrityError) as caught:
         catalog.find("datasets", parse("hotdog:v1"))
 
-    assert str(caught.value) == f"The version file {str(path)!r} is not what it was when v2 was made."
-    assert caught.value.hint == "Restore it from a copy of the workspace, or use the later version."
+    assert str(caught.value) == "The version file 'datasets/hotdog/v1.json' is damaged."
+    assert caught.value.hint == (
+        "See `regraft store verify`. Restore it from a copy of the workspace, or use another version."
+    )
     assert catalog.find("datasets", parse("hotdog")) == second
 
 
@@ -297,3 +319,113 @@ def test_a_damaged_version_does_not_hide_the_one_before(tmp_path, catalog, commi
     found = catalog.find("datasets", parse("hotdog:v1"))
 
     assert found == first
+
+
+def test_a_removed_version_is_hidden_and_its_number_is_not_given_again(catalog, commit):
+    first, _ = commit("hotdog", "first")
+    second, _ = commit("hotdog", "second")
+
+    catalog.remove(second)
+    catalog.remove(second)
+    third, _ = commit("hotdog", "third")
+
+    assert (third.number, third.read(Note).parent) == (3, first.digest)
+    assert (catalog.numbers("datasets", "hotdog"), catalog.removed("datasets", "hotdog")) == ([1, 3], [2])
+    assert catalog.find_digest("datasets", second.digest) == second
+    with pytest.raises(NotFoundError) as caught:
+        catalog.find("datasets", parse("hotdog:v2"))
+    assert (str(caught.value), caught.value.hint) == (
+        "Dataset 'hotdog:v2' was removed.",
+        "Get it back with: regraft dataset recover hotdog:v2",
+    )
+
+
+def test_a_name_whose_versions_are_all_removed_is_not_listed_and_says_how_to_get_it_back(catalog, commit):
+    first, _ = commit("hotdog", "first")
+    catalog.remove(first)
+
+    with pytest.raises(NotFoundError) as caught:
+        catalog.find("datasets", parse("hotdog"))
+
+    assert catalog.names("datasets") == []
+    assert caught.value.hint == "It was removed. Get it back with: regraft dataset recover hotdog:v1"
+
+
+def test_a_recovered_version_is_as_it_was(catalog, commit):
+    first, _ = commit("hotdog", "first")
+    catalog.remove(first)
+
+    catalog.recover(first)
+
+    assert catalog.find("datasets", parse("hotdog")) == first
+    assert list(catalog.every("datasets")) == [("hotdog", 1, None)]
+
+
+def test_every_version_is_listed_with_the_time_of_its_removal(tmp_path, catalog, commit):
+    first, _ = commit("hotdog", "first")
+    commit("hotdog", "second")
+    commit("apple", "first")
+    catalog.remove(first)
+
+    listed = list(catalog.every("datasets"))
+
+    removed = (tmp_path / "datasets" / "hotdog" / "v1.removed").stat().st_mtime
+    assert listed == [("apple", 1, None), ("hotdog", 1, removed), ("hotdog", 2, None)]
+
+
+def test_a_version_that_a_tag_names_is_not_removed(catalog, commit):
+    first, _ = commit("hotdog", "first")
+    catalog.tag("datasets", parse("hotdog"), "best")
+
+    with pytest.raises(ConflictError) as caught:
+        catalog.remove(first)
+
+    assert (str(caught.value), caught.value.hint) == (
+        "The tag 'best' names 'hotdog:v1'.",
+        "Move it first: regraft dataset tag hotdog:VERSION best",
+    )
+    assert catalog.numbers("datasets", "hotdog") == [1]
+
+
+def test_an_adopted_version_keeps_its_digest_and_its_number_where_that_is_free(tmp_path, commit):
+    versions = [commit("hotdog", text)[0] for text in ("one", "two", "three")]
+    other = Catalog(Folder(tmp_path / "other"))
+
+    taken, _ = other.commit("datasets", "hotdog", lambda parent: Note(parent=None, text="taken"))
+
+    adopted = [other.adopt(version) for version in (versions[1], versions[2], versions[0])]
+
+    assert taken.number == 1
+    assert [(version.number, version.digest, new) for version, new in adopted] == [
+        (2, versions[1].digest, True),
+        (3, versions[2].digest, True),
+        (4, versions[0].digest, True),
+    ]
+    assert other.find("datasets", parse("hotdog:v4")).data == versions[0].data
+
+
+def test_adopting_again_gives_the_version_that_is_there_and_shows_it(tmp_path, commit):
+    version, _ = commit("hotdog", "first")
+    other = Catalog(Folder(tmp_path / "other"))
+    here, _ = other.adopt(version)
+    other.remove(here)
+
+    again = other.adopt(version)
+
+    assert again == (here, False)
+    assert other.numbers("datasets", "hotdog") == [1]
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"{}", b'{"digest": 1}', b'{"digest": "ab", "x": NaN}', b"[" * 100_000]
+)
+def test_what_is_no_sealed_version_is_not_unsealed(data):
+    assert unseal(data) is None
+
+
+def test_a_sealed_version_is_unsealed_as_it_was(commit):
+    version, _ = commit("hotdog", "first")
+
+    plain = unseal(seal(version))
+
+    assert plain == version.data

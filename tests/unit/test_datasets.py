@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from regraft.errors import ConflictError, IntegrityError, InvalidError, InvalidRef, NotFoundError
-from regraft.recipe import Recipe
+from regraft.recipe import Recipe, read
 from regraft.records import SplitRule
 
 
@@ -103,7 +103,10 @@ def test_a_damaged_pack_is_noticed_when_a_picture_is_read(workspace, make_folder
     with pytest.raises(IntegrityError) as caught:
         dataset.read(dataset[0])
 
-    assert str(caught.value) == f"Picture 'cat/0.png' is damaged in {str(pack)!r}."
+    assert (
+        str(caught.value)
+        == f"Picture 'cat/0.png' is damaged in {pack.relative_to(workspace.path).as_posix()!r}."
+    )
     assert caught.value.hint == (
         "Delete the pack if it is damaged, then add the same pictures again: it is made anew."
     )
@@ -231,3 +234,68 @@ def test_words_that_can_be_no_path_name_nothing(workspace, words):
         workspace.datasets.resolve(words, Recipe())
 
     assert str(caught.value) == f"There is no folder and no dataset {words!r}."
+
+
+@pytest.mark.parametrize("verb", ["add", "build"])
+def test_an_unknown_mode_names_its_neighbour(workspace, make_folder, verb):
+    call = {
+        "add": lambda: workspace.datasets.add("photos", make_folder({"cat": 3}), mode="apend"),
+        "build": lambda: workspace.datasets.build("photos", mode="apend").__enter__(),
+    }[verb]
+
+    with pytest.raises(InvalidError) as caught:
+        call()
+
+    assert str(caught.value) == "There is no mode 'apend'."
+    assert caught.value.hint == "Did you mean 'append'?"
+
+
+def test_a_checksum_for_what_is_no_url_is_refused(workspace, make_folder):
+    with pytest.raises(InvalidError) as caught:
+        workspace.datasets.add("photos", make_folder({"cat": 3}), checksum="sha1:00")
+
+    assert str(caught.value).startswith("A checksum is for what a URL gives, and ")
+    assert workspace.datasets.list() == []
+
+
+@pytest.mark.parametrize(
+    ("before", "words"), [("", "ungrouped"), ("path:(.*)/0", "by 'path:(.*)/0'")], ids=["none", "other"]
+)
+def test_a_grouping_that_comes_after_the_splits_were_made_is_refused(workspace, make_folder, before, words):
+    folder = make_folder({"cat": 3})
+    workspace.datasets.add("photos", folder, recipe=read(None, [f"data.group_by='{before}'"]))
+
+    with pytest.raises(ConflictError) as caught:
+        workspace.datasets.add("photos", folder, recipe=read(None, ["data.group_by='path:cat'"]))
+
+    assert str(caught.value) == (
+        f"The splits of 'photos' were made {words}, and stay: 'path:cat' comes too late."
+    )
+    assert caught.value.hint == "Add the pictures under another name, or do not group them."
+    assert not workspace.datasets.add("photos", folder).new
+
+
+def test_a_severity_that_is_none_is_refused(workspace, make_folder):
+    workspace.datasets.add("photos", make_folder({"cat": 3}))
+
+    with pytest.raises(InvalidError) as caught:
+        workspace.datasets.check("photos", quick=True, fail_on="errors")
+
+    assert str(caught.value) == "There is no severity 'errors'."
+    assert caught.value.hint == "It is error, warning, note or never."
+    assert workspace.runs.list() == []
+
+
+def test_recover_takes_the_version_that_is_named_and_no_other(workspace, make_folder):
+    folder = make_folder({"cat": 3})
+    workspace.datasets.add("photos", folder)
+    workspace.datasets.add("photos", make_folder({"cat": 4}))
+    workspace.datasets.add("photos", make_folder({"cat": 5}))
+    workspace.datasets.remove("photos:v1")
+    workspace.datasets.remove("photos:v2")
+
+    with pytest.raises(NotFoundError):
+        workspace.datasets.recover("photos:clean")
+
+    assert [str(version) for version in workspace.datasets.recover("photos")] == ["photos:v2"]
+    assert [str(version) for version in workspace.datasets.recover("photos:v1")] == ["photos:v1"]

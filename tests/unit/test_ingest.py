@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 import regraft
-from regraft.errors import InvalidError, InvalidRef, NotFoundError
+from regraft.errors import ConflictError, InvalidError, InvalidRef, NotFoundError
 from regraft.recipe import check as recipe
-from regraft.records import DatasetVersion, Refused, Row, SplitRule, digest
+from regraft.records import DatasetVersion, Refused, Row, Segment, SplitRule, digest
+from regraft.store import tables
 
 
 def test_every_field_of_a_tiny_dataset(workspace, make_folder):
@@ -56,12 +57,11 @@ def test_every_field_of_a_tiny_dataset(workspace, make_folder):
     ]
     assert added.record == DatasetVersion(
         parent=None,
-        reader="folder",
         labels=("cat 9", "cat 10"),
         splits={"test": {"cat 9": 1}, "train": {"cat 9": 1, "cat 10": 1}},
         split_rule=SplitRule(fractions={}, seed=0),
         count=3,
-        segments=added.record.segments,
+        segments=(Segment(digest=added.record.segments[0].digest, count=3),),
         packs=(pack,),
         size=sum(map(len, data)),
         refused=added.record.refused,
@@ -394,29 +394,6 @@ def test_a_missing_folder_is_not_added(workspace, tmp_path):
     assert str(caught.value) == f"There is no folder {str(tmp_path / 'nowhere')!r}."
 
 
-def stored(folder):
-    """Return the files below a folder and their sizes; their names are digests."""
-    return {
-        path.relative_to(folder).as_posix(): path.stat().st_size
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
-def looked_at(folder):
-    """Return the bytes, times and rights of all that is in a folder."""
-    return {
-        path.relative_to(folder): (
-            path.stat().st_mtime_ns,
-            path.stat().st_mode,
-            sha256(path.read_bytes()).hexdigest()
-            if path.is_file()
-            else sorted(item.name for item in path.iterdir()),
-        )
-        for path in [folder, *folder.rglob("*")]
-    }
-
-
 def test_a_rule_by_which_splits_were_made_stays(workspace, make_folder):
     plan = recipe({"data": {"val_fraction": 0.25, "test_fraction": 0.25}, "train": {"seed": 7}})
     other = recipe({"data": {"val_fraction": 0.0}, "train": {"seed": 8}})
@@ -471,3 +448,123 @@ def test_pictures_of_a_missing_pack_keep_their_splits_where_the_folder_has_grown
     assert (str(added.version), added.new_pictures) == ("photos:v2", 4)
     assert [dataset.read(row) for row in dataset] == [(root / row.key).read_bytes() for row in dataset]
     assert {row.digest: row.split for row in list(dataset)[:5]} == before
+
+
+def test_appended_pictures_come_beside_those_that_are_there(workspace, make_folder):
+    workspace.datasets.add("photos", make_folder({"cat": 4}))
+    before = list(workspace.datasets.get("photos"))
+
+    added = workspace.datasets.add("photos", make_folder({"dog": 3}, name="dogs"), mode="append")
+
+    dataset = workspace.datasets.get("photos")
+    assert (str(added.version), added.new_pictures, added.record.labels) == ("photos:v2", 3, ("cat", "dog"))
+    assert list(dataset)[:4] == before
+    assert [row.key for row in dataset][4:] == ["dog/0.png", "dog/1.png", "dog/2.png"]
+    assert dataset.record.split_sizes() == {
+        split: sum(row.split == split for row in dataset) for split in ("train", "val", "test")
+    }
+
+
+def test_what_the_pictures_that_stay_do_not_allow_is_not_appended(workspace, make_folder):
+    root = make_folder({"cat": 3})
+    workspace.datasets.add("photos", root)
+    other = make_folder({"dog": 1}, name="other")
+    (other / "cat").mkdir()
+    shutil.copy(other / "dog/0.png", other / "cat/0.png")  # another picture of the same name
+    (other / "dog/0.png").unlink()
+    shutil.copy(root / "cat/1.png", other / "dog/relabelled.png")
+    shutil.copy(root / "cat/2.png", other / "cat/copy.png")
+
+    added = workspace.datasets.add("photos", other, mode="append")
+
+    assert [(item.key, item.reason) for item in added.refused] == [
+        ("cat/0.png", "another picture has this name already"),
+        ("cat/copy.png", "the same picture as 'cat/2.png'"),
+        ("dog/relabelled.png", "the same picture is labelled 'cat' as 'cat/1.png'"),
+    ]
+    assert list(workspace.datasets.get("photos")) == list(workspace.datasets.get("photos:v1"))
+
+
+def test_appending_the_same_again_makes_no_version(workspace, make_folder):
+    root = make_folder({"cat": 3})
+    (root / "cat" / "bad.png").write_bytes(b"")
+    first = workspace.datasets.add("photos", root, mode="append")
+
+    again = workspace.datasets.add("photos", root, mode="append")
+
+    assert (again.version, again.new, again.refused) == (first.version, False, first.refused)
+
+
+def test_a_new_dataset_takes_no_name_that_is_taken(workspace, make_folder):
+    root = make_folder({"cat": 3})
+    workspace.datasets.add("photos", root, mode="new")
+
+    with pytest.raises(ConflictError) as caught:
+        workspace.datasets.add("photos", root, mode="new")
+
+    assert str(caught.value) == "There is a dataset 'photos' already."
+    assert caught.value.hint == "Choose another name, or mode 'append' or 'overwrite'."
+
+
+def test_without_decoding_a_picture_is_only_glanced_at(workspace, make_folder):
+    root = make_folder({"cat": 3})
+    whole = (root / "cat/1.png").read_bytes()
+    (root / "cat/1.png").write_bytes(whole[:-20])
+
+    glanced = workspace.datasets.add("glanced", root, decode=False)
+    decoded = workspace.datasets.add("decoded", root)
+
+    assert (glanced.record.count, glanced.refused) == (3, ())
+    assert (decoded.record.count, [item.reason for item in decoded.refused]) == (2, ["truncated"])
+    assert {(row.width, row.height) for row in workspace.datasets.get("glanced")} == {(24, 16)}
+
+
+def test_where_pictures_are_taken_out_the_other_segments_are_shared(workspace, make_folder, monkeypatch):
+    monkeypatch.setattr(tables, "SEGMENT", 3)
+    root = make_folder({"cat": 9})
+    before = workspace.datasets.add("photos", root).record.segments
+    (root / "cat/1.png").unlink()
+
+    after = workspace.datasets.add("photos", root).record.segments
+
+    assert [segment.count for segment in after] == [2, 3, 3]
+    assert after[1:] == before[1:]
+
+
+def test_pictures_that_look_alike_stand_in_one_split(workspace, make_folder, encoded, draw):
+    root = make_folder({"cat": 10})
+    for index in range(10):
+        (root / "cat" / f"{index}.png").write_bytes(encoded(draw(index, (96, 64)), "PNG"))
+        (root / "cat" / f"{index}.jpg").write_bytes(encoded(draw(index, (48, 32)), "JPEG", quality=90))
+
+    workspace.datasets.add("photos", root)
+
+    rows = list(workspace.datasets.get("photos"))
+    families = {row.group: {other.split for other in rows if other.group == row.group} for row in rows}
+    assert [
+        len({row.group for row in rows if row.key.startswith(f"cat/{index}.")}) for index in range(10)
+    ] == [1] * 10
+    assert [len(where) for where in families.values()] == [1] * 10
+
+
+def stored(folder):
+    """Return the files below a folder and their sizes; their names are digests."""
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_size
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def looked_at(folder):
+    """Return the bytes, times and rights of all that is in a folder."""
+    return {
+        path.relative_to(folder): (
+            path.stat().st_mtime_ns,
+            path.stat().st_mode,
+            sha256(path.read_bytes()).hexdigest()
+            if path.is_file()
+            else sorted(item.name for item in path.iterdir()),
+        )
+        for path in [folder, *folder.rglob("*")]
+    }

@@ -90,7 +90,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_gives_other_folds(clouds)
 def test_folds_are_stratified_and_never_hold_out_the_only_picture_of_a_class():
     targets = np.array([0] * 11 + [1] * 4 + [2])
 
-    folds = assign_folds(targets, 5, seed=0)
+    folds = assign_folds(targets, [str(n) for n in range(len(targets))], 5, seed=0)
 
     zero = np.bincount(folds[targets == 0], minlength=5)
     assert zero.max() - zero.min() <= 1
@@ -150,3 +150,26 @@ def test_a_handful_of_pictures_is_no_reason_to_be_sure(clouds):
     ]
     assert -np.log(true).mean() < 1.5
     assert 0.5 < head.temperature < 2
+
+
+def test_a_family_is_held_out_together_and_a_class_of_one_family_never():
+    targets = np.repeat([0, 1, 2], [12, 12, 4])
+    families = [f"a{n // 3}" for n in range(12)] + [f"b{n}" for n in range(12)] + ["c"] * 4
+
+    folds = assign_folds(targets, families, 4, seed=0)
+
+    assert all(len({int(fold) for fold in folds[np.array(families) == name]}) == 1 for name in set(families))
+    assert sorted(folds[:12].tolist()) == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
+    assert sorted(folds[12:24].tolist()) == sorted([0, 1, 2, 3] * 3)
+    assert folds[24:].tolist() == [-1] * 4
+
+
+def test_what_is_said_of_a_picture_out_of_fold_comes_from_a_head_that_has_not_seen_it(clouds):
+    features, targets = clouds
+
+    head = fit(features, targets, OptimSection(C=(0.1,)), folds=5, seed=0, step=quiet)
+
+    said = head.out_of_fold
+    assert said.shape == (130, 3)
+    assert np.allclose(said.sum(axis=1), 1, atol=1e-5)
+    assert float((said.argmax(axis=1) == targets).mean()) == head.learning.accuracy

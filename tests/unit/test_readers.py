@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regraft.data import pictures, readers
+from regraft.data import pictures
+from regraft.data.sources import readers
+from regraft.data.sources.listing import natural
 from regraft.errors import InvalidError, InvalidPicture, NotAllowedError, NotFoundError
 from regraft.records import Refused
 
@@ -209,7 +211,7 @@ def test_a_name_that_is_not_utf8_is_kept_with_its_bytes_escaped(make_folder):
     ],
 )
 def test_numbers_in_labels_sort_as_numbers(texts, expected):
-    assert sorted(texts, key=readers.natural) == expected
+    assert sorted(texts, key=natural) == expected
 
 
 def test_a_missing_folder_names_its_neighbour(make_folder, tmp_path):
@@ -353,7 +355,7 @@ def test_a_folder_beside_a_split_is_refused_by_name(make_folder, counts, odd):
 
 
 def test_labels_that_differ_by_a_leading_nought_alone_have_one_order():
-    assert sorted({"c01", "c1", "c001"}, key=readers.natural) == ["c001", "c01", "c1"]
+    assert sorted({"c01", "c1", "c001"}, key=natural) == ["c001", "c01", "c1"]
 
 
 def test_a_name_is_kept_as_composed_text():

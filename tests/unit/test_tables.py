@@ -7,7 +7,8 @@ from regraft.errors import IntegrityError
 from regraft.records import Row
 from regraft.store import tables
 from regraft.store.blobs import Blobs
-from regraft.store.tables import read_rows, to_parquet, write_rows
+from regraft.store.storage import Folder
+from regraft.store.tables import append_rows, read_rows, to_parquet, write_rows
 
 
 def rows(count, **changes):
@@ -33,16 +34,16 @@ def rows(count, **changes):
 
 
 def test_rows_are_read_back_as_they_were_written(tmp_path):
-    blobs = Blobs(tmp_path)
+    blobs = Blobs(Folder(tmp_path), "blobs")
 
     segments = write_rows(blobs, rows(5))
 
-    assert len(segments) == 1
+    assert [segment.count for segment in segments] == [5]
     assert list(read_rows(blobs, segments)) == rows(5)
 
 
 def test_no_rows_are_no_segment(tmp_path):
-    blobs = Blobs(tmp_path)
+    blobs = Blobs(Folder(tmp_path), "blobs")
 
     segments = write_rows(blobs, [])
 
@@ -52,7 +53,7 @@ def test_no_rows_are_no_segment(tmp_path):
 
 def test_appended_rows_share_the_full_segments(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "SEGMENT", 4)
-    blobs = Blobs(tmp_path)
+    blobs = Blobs(Folder(tmp_path), "blobs")
     before = write_rows(blobs, rows(10))
 
     after = write_rows(blobs, rows(13))
@@ -64,9 +65,21 @@ def test_appended_rows_share_the_full_segments(tmp_path, monkeypatch):
     assert list(read_rows(blobs, before)) == rows(10)
 
 
+def test_rows_are_appended_to_the_last_segment_that_is_not_full(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "SEGMENT", 4)
+    blobs = Blobs(Folder(tmp_path), "blobs")
+    before = write_rows(blobs, rows(6))
+
+    after = append_rows(blobs, before, rows(9)[6:])
+
+    assert after == write_rows(blobs, rows(9))
+    assert [segment.count for segment in after] == [4, 4, 1]
+    assert append_rows(blobs, before, []) == before
+
+
 def test_a_changed_label_changes_its_segment_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "SEGMENT", 4)
-    blobs = Blobs(tmp_path)
+    blobs = Blobs(Folder(tmp_path), "blobs")
     before = write_rows(blobs, rows(12))
 
     after = write_rows(blobs, [*rows(12)[:5], rows(6, label="Hund")[5], *rows(12)[6:]])
@@ -83,13 +96,14 @@ def test_equal_tables_give_equal_bytes():
 
 
 def test_a_damaged_segment_is_not_read(tmp_path):
-    blobs = Blobs(tmp_path)
+    blobs = Blobs(Folder(tmp_path), "blobs")
     (segment,) = write_rows(blobs, rows(5))
-    path = blobs.path(segment)
+    name = blobs.name(segment.digest)
+    path = tmp_path / name
     path.chmod(0o644)
     path.write_bytes(path.read_bytes()[:-1] + b"!")
 
     with pytest.raises(IntegrityError) as caught:
         list(read_rows(blobs, [segment]))
 
-    assert str(caught.value) == f"The stored file {str(path)!r} is damaged."
+    assert str(caught.value) == f"The stored file {name!r} is damaged."

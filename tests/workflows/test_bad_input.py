@@ -27,7 +27,7 @@ CASES = {
         lambda root: root / "photos" / "cat" / "0.png",
         5,
         "'{path}' is a file, not a folder.",
-        "Give the folder that holds one folder for each class.",
+        "Give a folder of class folders, a zip or tar of one, a list (CSV or JSON Lines), or Parquet.",
     ),
     "one class": (
         lambda root: root / "one",

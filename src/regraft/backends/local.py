@@ -21,7 +21,8 @@ def submit(store: Store, run: Run, progress: Progress) -> RunRecord:
 
     try:
         outputs = execute(store, run, progress)
-        _write_report(store, run.path, outputs["report"])
+        if report := outputs.get("report"):
+            _write_report(store, run.path, report)
         return run.end("done", outputs=outputs)
     except KeyboardInterrupt:
         _end(run, "interrupted", "Interrupted.")

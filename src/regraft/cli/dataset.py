@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import click
 
-from regraft.cli.finetune import describe
-from regraft.cli.output import bytes_text, columns, facts, plain, with_workspace
-from regraft.data.ingest import Added
+from regraft.cli.checkup import check
+from regraft.cli.dataset_in import add, build, edit, import_
+from regraft.cli.dataset_out import copy, export
+from regraft.cli.output import bytes_text, columns, facts, in_browser, plain, with_workspace
+from regraft.data.diff import Diff
 from regraft.records import DatasetVersion, Row, Version
-from regraft.workspace.datasets import Dataset
+from regraft.reports.diff_text import summary
+from regraft.workspace.dataset import Dataset
 from regraft.workspace.main import Workspace
 
 
@@ -20,22 +24,8 @@ def dataset() -> None:
     """Labelled pictures in versions that never change."""
 
 
-def show_added(result: Added) -> str:
-    """Say what was read and what could not be."""
-    return "\n".join(describe(result.version, result))
-
-
-@dataset.command()
-@click.argument("name")
-@click.argument("path")
-@with_workspace(show_added)
-def add(workspace: Workspace, name: str, path: str) -> Added:
-    """Store the pictures under PATH as a new version of dataset NAME.
-
-    PATH is a folder with one folder of pictures for each class, with or without train, val and test above
-    them; or `digits`. It is only read.
-    """
-    return workspace.datasets.add(name, path)
+for command in (add, build, edit, import_, export, copy, check):
+    dataset.add_command(command)
 
 
 def show_list(versions: list[Version]) -> str:
@@ -66,7 +56,6 @@ def show_info(data: Dataset) -> str:
                 ("dataset", data.version),
                 ("digest", data.version.digest),
                 ("pictures", f"{record.count:,} ({bytes_text(record.size)}, in {len(record.packs)} packs)"),
-                ("read by", record.reader),
                 (
                     "splits",
                     "given" if not record.split_rule.fractions else f"made, seed {record.split_rule.seed}",
@@ -116,8 +105,60 @@ def head(workspace: Workspace, name: str, count: int) -> list[Row]:
 
 @dataset.command()
 @click.argument("name")
+@with_workspace(str)
+def show(workspace: Workspace, name: str) -> Path:
+    """Open a page with pictures of each class of dataset NAME, and print where it lies."""
+    return in_browser(workspace.datasets.show(name))
+
+
+@dataset.command()
+@click.argument("name")
 @click.argument("tag")
 @with_workspace(str)
 def tag(workspace: Workspace, name: str, tag: str) -> Version:
     """Let TAG name a version of a dataset, as in `regraft dataset tag photos:v2 clean`."""
     return workspace.datasets.tag(name, tag)
+
+
+@dataset.command()
+@click.argument("name")
+@with_workspace(show_list)
+def history(workspace: Workspace, name: str) -> list[Version]:
+    """List the versions of dataset NAME, the oldest first."""
+    return workspace.datasets.history(name)
+
+
+@dataset.command()
+@click.argument("old")
+@click.argument("new", required=False)
+@click.option(
+    "-n", "limit", type=click.IntRange(min=0), default=10, show_default=True, help="Pictures of each kind."
+)
+@with_workspace(lambda shown: summary(shown[0], limit=shown[1]), to_json=lambda shown: plain(shown[0]))
+def diff(workspace: Workspace, old: str, new: str | None, limit: int) -> tuple[Diff, int]:
+    """Tell what changed from version OLD to NEW, or in OLD since the version before it.
+
+    Pictures are compared by content: added, removed, relabelled, moved between splits, renamed.
+    """
+    return workspace.datasets.diff(old, new), limit
+
+
+@dataset.command()
+@click.argument("name")
+@click.option("--all", "every", is_flag=True, help="Every version of the name.")
+@with_workspace(lambda versions: "\n".join(f"{version} removed" for version in versions))
+def remove(workspace: Workspace, name: str, *, every: bool) -> list[Version]:
+    """Hide a version of dataset NAME, such as photos:v2.
+
+    `regraft dataset recover` shows it again, until `regraft store gc` has taken what it alone needs.
+    """
+    return workspace.datasets.remove(name, every=every)
+
+
+@dataset.command()
+@click.argument("name")
+@click.option("--all", "every", is_flag=True, help="Every removed version of the name.")
+@with_workspace(lambda versions: "\n".join(f"{version} is back" for version in versions))
+def recover(workspace: Workspace, name: str, *, every: bool) -> list[Version]:
+    """Show a removed version of dataset NAME again."""
+    return workspace.datasets.recover(name, every=every)

@@ -23,11 +23,15 @@ def show(result: FinetuneResult) -> str:
     lines = describe(result.dataset, result.added)
     lines += ["", summary(result.report), ""]
     lines += [f"note    {printable(note)}" for note in (*result.warnings, *_notes(result.report))]
+    found = result.checkup.findings
+    lines += [f"check   {printable(one.title)}" for one in found if one.severity == "warning"]
+    pages = [("checkup", result.page.with_name("checkup.html"))] if found else []
     lines += [
         facts(
             [
                 ("model", result.model),
                 ("report", result.page),
+                *pages,
                 ("next", f"regraft predict {name} NEW.jpg"),
                 ("", f"regraft report open {name}"),
                 ("", f"regraft dataset info {result.dataset.name}"),
@@ -55,6 +59,8 @@ def describe(dataset: Version, added: Added | None) -> list[str]:
         f"{dataset}  {record.count:,} pictures of {len(record.labels)} classes ({splits})"
         + (f", {state}" if state else "")
     ]
+    if added is not None:
+        lines += [f"  {printable(gap)}" for gap in _gaps(record)]
     if added is not None and added.ignored:
         words = ", ".join(f"{count} {kind}" for kind, count in sorted(added.ignored.items()))
         lines.append(f"  passed over: {words}")
@@ -64,6 +70,17 @@ def describe(dataset: Version, added: Added | None) -> list[str]:
         if len(added.refused) > _SHOWN:
             lines.append(f"    ... all of them: regraft dataset info {dataset.name}")
     return lines
+
+
+def _gaps(record: DatasetVersion) -> list[str]:
+    """Name the classes that a split lacks, or that stand in other splits than train alone."""
+    gaps = [
+        f"class {label!r} has no pictures in {split!r}"
+        for split, labels in record.splits.items()
+        for label in record.labels
+        if label not in labels
+    ]
+    return [*gaps[:_SHOWN], f"... and {len(gaps) - _SHOWN} more"] if len(gaps) > _SHOWN else gaps
 
 
 @click.command()

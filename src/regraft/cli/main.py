@@ -20,6 +20,7 @@ COMMANDS = {
     "model": ("regraft.cli.model", "Pretrained and fine-tuned models."),
     "run": ("regraft.cli.run", "What was executed, and what became of it."),
     "report": ("regraft.cli.report", "What evaluations gave."),
+    "store": ("regraft.cli.store", "What the workspace keeps on disk: verify it, clean it up."),
 }
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import webbrowser
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from functools import wraps
@@ -49,12 +52,12 @@ def with_workspace(
     def decorate(function: Callable[..., Any]) -> Callable[..., int]:
         @click.option(
             "--workspace",
-            type=click.Path(path_type=Path),
-            help="Folder of the workspace.  [default: $REGRAFT_HOME, else ~/.regraft]",
+            type=click.Path(),
+            help="Folder of the workspace, or s3://BUCKET/PREFIX.  [default: $REGRAFT_HOME, else ~/.regraft]",
         )
         @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
         @wraps(function)
-        def command(*, workspace: Path | None, as_json: bool, **arguments: Any) -> int:
+        def command(*, workspace: str | None, as_json: bool, **arguments: Any) -> int:
             with Bars() as progress:
                 result = function(open_workspace(workspace, progress=progress), **arguments)
             if isinstance(result, Iterator):
@@ -87,6 +90,13 @@ def facts(pairs: Iterable[tuple[str, object]]) -> str:
     lines = [(name, printable(str(value))) for name, value in pairs]
     width = max(len(name) for name, _ in lines)
     return "\n".join(f"{name.ljust(width)}  {value}".rstrip() for name, value in lines)
+
+
+def in_browser(page: Path) -> Path:
+    """Open a page in a browser where there is one; return where it lies."""
+    if sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        webbrowser.open(page.as_uri())
+    return page
 
 
 def bytes_text(size: int) -> str:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import webbrowser
 from pathlib import Path
 
 import click
 
-from regraft.cli.output import columns, with_workspace
+from regraft.cli.output import columns, in_browser, with_workspace
 from regraft.records import Report, Version
 from regraft.reports.text import summary
 from regraft.workspace.main import Workspace
@@ -58,7 +55,4 @@ def info(workspace: Workspace, name: str) -> Version:
 @with_workspace(str)
 def open_(workspace: Workspace, name: str) -> Path:
     """Open report NAME in a browser where there is one, and print where its page lies."""
-    page = workspace.reports.page(name)
-    if sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
-        webbrowser.open(page.as_uri())
-    return page
+    return in_browser(workspace.reports.page(name))

@@ -1,25 +1,25 @@
-"""Turn what a reader listed into a new version of a dataset: checked, split, and stored once."""
+"""Turn pictures into a new version of a dataset: checked, split, and stored once."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import defaultdict
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-from pydantic import TypeAdapter
-
-from regraft.data import pictures, splits
+from regraft.data import facts, pictures
+from regraft.data.assembly import REFUSED, Assembly, Checked, Mode, open_rows, refuse
+from regraft.data.corrections import read_corrections
+from regraft.data.measured import Measured
 from regraft.data.parallel import ordered
-from regraft.data.readers import Entry, Listing, natural
+from regraft.data.sources.listing import Entry, Listing, natural
 from regraft.errors import ConflictError, InvalidError, InvalidPicture
 from regraft.progress import Progress
 from regraft.records import DatasetVersion, Refused, Row, SplitRule, Version, digest
 from regraft.refs import check_name
+from regraft.store.leases import lease
 from regraft.store.opening import Store
 from regraft.store.packs import PackWriter, Place
-from regraft.store.tables import read_rows, write_rows
-
-_REFUSED = TypeAdapter(tuple[Refused, ...])
+from regraft.store.rows import Rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +37,162 @@ class Added:
     new_pictures: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Checked:
-    entry: Entry
-    digest: str = ""
-    data: bytes = b""
-    size: tuple[int, int] = (0, 0)
-    reason: str = ""
+class Intake:
+    """The next version of a dataset while it is made.
+
+    `check` reads and looks at a picture, in any thread; `take` keeps it, in order; `commit` publishes. Until
+    then nothing is visible. Pictures that the version before has are neither decoded nor stored again, and
+    keep their place and their split; a rule by which splits were made stays.
+    """
+
+    def __init__(self, store: Store, name: str, rule: SplitRule, *, mode: Mode, decode: bool = True) -> None:
+        self._store = store
+        self._name = check_name(name)
+        self._rule = rule
+        self._mode = mode
+        self._decode = decode
+        self._parent = store.catalog.latest("datasets", name)
+        if self._parent and mode == "new":
+            raise _taken(name)
+        self._writer = PackWriter(store.packs)
+        self._stored: set[str] = set()
+        self._taken: list[Checked] = []
+        #: Old rows by digest, as far as they were met and can be read.
+        self._old: dict[str, Row] = {}
+        #: Pictures that the version before knows, whether it has them or a person dropped them.
+        self._known: set[str] = set()
+        before = self._parent.read(DatasetVersion) if self._parent else None
+        self._before = open_rows(store, before)
+        self._dropped = {item.digest for item in read_corrections(store, before) if item.change == "dropped"}
+
+    def check(self, entry: Entry) -> Checked:
+        """Read a picture and look at it."""
+        name = ""
+        try:
+            data = entry.read()
+            name = digest(data)
+            if name in self._dropped:  # it will be refused, by name
+                return Checked(entry=entry, digest=name)
+            if row := self._find_old(name):
+                return Checked(entry=entry, digest=name, size=(row.width, row.height))
+            if not self._decode:
+                return Checked(entry=entry, digest=name, data=data, size=pictures.glance(data))
+            seen = facts.measure(data)
+            size = int(seen["width"]), int(seen["height"])
+            return Checked(entry=entry, digest=name, data=data, size=size, facts=seen)
+        except InvalidPicture as error:
+            return Checked(entry=entry, digest=name, reason=str(error).removesuffix("."))
+
+    def take(self, checked: Checked) -> None:
+        """Keep a picture for the version; the bytes of a new one go into a pack."""
+        if checked.data and checked.digest not in self._stored:
+            self._writer.add(checked.digest, checked.data)
+            self._stored.add(checked.digest)
+        # what reads the picture may hold its bytes
+        self._taken.append(replace(checked, entry=replace(checked.entry, read=_read_once), data=b""))
+
+    def commit(self, listing: Listing, progress: Progress, *, related: bool = False) -> Added:
+        """Publish the version; the caller holds a lease.
+
+        Raises InvalidError where no picture can be used, and, where the pictures should be `related` to those
+        of the version before, ConflictError if none is the same.
+        """
+        kept, refused = _without_copies(self._taken)
+        refused = sorted([*listing.refused, *refused], key=lambda item: item.key)
+        if not kept and self._mode != "append":
+            raise InvalidError(
+                f"None of the {len(refused)} files can be used. "
+                f"The first, {refused[0].key!r}: {refused[0].reason}."
+                if refused
+                else "There are no pictures.",
+                hint="Give a folder with one folder of pictures for each class.",
+            )
+        known = self._known | self._dropped
+        new = sum(item.digest not in known for item in kept)
+        if related and len(self._before) and new == len(kept):
+            raise ConflictError(
+                f"There is a dataset {self._name!r} already, and it has none of these pictures.",
+                hint="Give the folder another name: regraft dataset add NAME FOLDER, then use NAME.",
+            )
+        places: dict[str, Place | Row] = {**self._old, **self._writer.finish()}
+        lost: list[Refused] = []
+
+        def build(parent: Version | None) -> DatasetVersion:
+            if parent and self._mode == "new":  # somebody made it meanwhile
+                raise _taken(self._name)
+            made = parent.read(DatasetVersion) if parent else None
+            before, seen = self._before, kept
+            if parent != self._parent:
+                before = open_rows(self._store, made)
+                seen = self._look_again(kept, made, before)
+            draft = Assembly(self._store, made, before, self._rule, self._mode, progress)
+            record, lost[:] = draft.manifest(seen, refused, places, parent.digest if parent else None)
+            if not record.count:
+                raise InvalidError(
+                    "The version would have no pictures.",
+                    hint="Give a folder with one folder of pictures for each class.",
+                )
+            return record
+
+        version, is_new = self._store.catalog.commit("datasets", self._name, build)
+        record = version.read(DatasetVersion)
+        if is_new:
+            rows = open_rows(self._store, record)
+            rows.index()
+            if self._decode:
+                seen = {item.digest: item.facts for item in kept if item.facts is not None}
+                Measured(self._store, rows).remember(seen, self._before)
+        return Added(
+            version=version,
+            record=record,
+            new=is_new,
+            refused=tuple(lost),
+            ignored=dict(listing.ignored),
+            new_pictures=new,
+        )
+
+    def _look_again(self, kept: list[Checked], made: DatasetVersion | None, before: Rows) -> list[Checked]:
+        """Look at pictures that a version knew and the one that somebody made meanwhile does not."""
+        unseen = {item.digest for item in kept} & (self._known | self._dropped)
+        known = {row.digest for row in before.find("digest", unseen)}
+        known |= {item.digest for item in read_corrections(self._store, made) if item.change == "dropped"}
+        return [
+            self._seen(item) if item.digest in unseen - known and item.facts is None else item
+            for item in kept
+        ]
+
+    def _seen(self, item: Checked) -> Checked:
+        row = self._old.get(item.digest)
+        if row is None:
+            raise ConflictError(
+                f"Picture {item.entry.key!r} was taken back into {self._name!r} meanwhile.",
+                hint="Do it again.",
+            )
+        return replace(item, facts=facts.measure(self._store.packs.read(row))) if self._decode else item
+
+    def _find_old(self, name: str) -> Row | None:
+        """Return the row that the version before has of a picture, unless its pack is gone."""
+        if self._mode == "append":
+            row = next(iter(self._before.find("digest", [name])), None)
+        else:
+            row = self._all_old.get(name)
+        if row is not None:
+            self._known.add(name)
+        if row is None or not self._store.packs.files.has(row.pack):
+            return None
+        self._old[name] = row
+        return row
+
+    @cached_property
+    def _all_old(self) -> dict[str, Row]:
+        return {row.digest: row for row in self._before}
+
+
+def _taken(name: str) -> ConflictError:
+    return ConflictError(
+        f"There is a dataset {name!r} already.",
+        hint="Choose another name, or mode 'append' or 'overwrite'.",
+    )
 
 
 def add(
@@ -53,92 +202,32 @@ def add(
     rule: SplitRule,
     progress: Progress,
     *,
+    mode: Mode = "overwrite",
+    decode: bool = True,
     related: bool = False,
 ) -> Added:
-    """Store what a reader listed as the next version of dataset `name`.
-
-    Pictures that the version before has are neither decoded nor stored again, and keep their place and
-    their split; a rule by which splits were made stays. Raises InvalidError where no file can be used, and,
-    where the pictures should be `related` to those of the version before, ConflictError if none is the same.
-    """
-    name = check_name(name)  # before hours of reading
-    before = _rows_of(store, store.catalog.latest("datasets", name))
-    old = {digest: row for digest, row in before.items() if store.packs.files.path(row.pack).exists()}
-    writer = PackWriter(store.packs)
-    checked = _check_all(listing, old, writer, progress)
-    kept, refused = _without_copies(checked)
-    refused = sorted([*listing.refused, *refused], key=lambda item: item.key)
-    if not kept:
-        raise InvalidError(
-            f"None of the {len(refused)} files can be used. "
-            f"The first, {refused[0].key!r}: {refused[0].reason}.",
-            hint="Give a folder with one folder of pictures for each class.",
-        )
-    new = sum(item.digest not in before for item in kept)
-    if related and before and new == len(kept):
-        raise ConflictError(
-            f"There is a dataset {name!r} already, and it has none of these pictures.",
-            hint="Give the folder another name: regraft dataset add NAME FOLDER, then use NAME.",
-        )
-    places: dict[str, Place | Row] = {**old, **writer.finish()}
-
-    def build(parent: Version | None) -> DatasetVersion:
-        before = _rows_of(store, parent)
-        made = parent.read(DatasetVersion).split_rule if parent else rule
-        here = made if made.fractions else rule
-        rows = _place(kept, places, before, here)
-        given = all(item.entry.split for item in kept)
-        here = SplitRule(fractions={}, seed=0) if given else here
-        return _manifest(store, listing, rows, refused, here, parent)
-
-    version, is_new = store.catalog.commit("datasets", name, build)
-    return Added(
-        version=version,
-        record=version.read(DatasetVersion),
-        new=is_new,
-        refused=tuple(refused),
-        ignored=dict(listing.ignored),
-        new_pictures=new,
-    )
+    """Store what a reader listed as the next version of dataset `name`; see Intake."""
+    with lease(store.storage), pictures.quiet():
+        intake = Intake(store, name, rule, mode=mode, decode=decode)
+        for done, item in enumerate(ordered(intake.check, listing.entries), start=1):
+            intake.take(item)
+            progress("Reading pictures", done, len(listing.entries))
+        return intake.commit(listing, progress, related=related)
 
 
 def read_refused(store: Store, record: DatasetVersion) -> tuple[Refused, ...]:
     """Return the files that a version could not use."""
-    return _REFUSED.validate_json(store.blobs.get(record.refused)) if record.refused else ()
+    return REFUSED.validate_json(store.blobs.get(record.refused)) if record.refused else ()
 
 
-def _check_all(
-    listing: Listing, old: Mapping[str, Row], writer: PackWriter, progress: Progress
-) -> list[_Checked]:
-    """Read and check every file in threads; new pictures go into packs in the order of the listing."""
-
-    def check(entry: Entry) -> _Checked:
-        name = ""
-        try:
-            data = entry.read()
-            name = digest(data)
-            if row := old.get(name):
-                return _Checked(entry=entry, digest=name, size=(row.width, row.height))
-            return _Checked(entry=entry, digest=name, data=data, size=pictures.check(data))
-        except InvalidPicture as error:
-            return _Checked(entry=entry, digest=name, reason=str(error).removesuffix("."))
-
-    results = []
-    stored: set[str] = set()
-    with pictures.quiet():
-        for done, item in enumerate(ordered(check, listing.entries), start=1):
-            if item.data and item.digest not in stored:
-                writer.add(item.digest, item.data)
-                stored.add(item.digest)
-            results.append(replace(item, data=b""))
-            progress("Reading pictures", done, len(listing.entries))
-    return results
+def _read_once() -> bytes:
+    raise AssertionError("an entry is read once")
 
 
-def _without_copies(checked: list[_Checked]) -> tuple[list[_Checked], list[Refused]]:
+def _without_copies(checked: list[Checked]) -> tuple[list[Checked], list[Refused]]:
     """Keep one of several equal pictures: none where their labels differ, the held-out one before train."""
-    refused = [_refuse(item, item.reason) for item in checked if item.reason]
-    equal: dict[str, list[_Checked]] = defaultdict(list)
+    refused = [refuse(item, item.reason) for item in checked if item.reason]
+    equal: dict[str, list[Checked]] = defaultdict(list)
     for item in checked:
         if not item.reason:
             equal[item.digest].append(item)
@@ -149,71 +238,9 @@ def _without_copies(checked: list[_Checked]) -> tuple[list[_Checked], list[Refus
         if len(labels) > 1:
             words = " and ".join(repr(label) for label in labels)
             reason = f"the same picture is labelled {words}"
-            refused += [_refuse(item, reason) for item in copies]
+            refused += [refuse(item, reason) for item in copies]
             continue
         kept.append(first)
         reason = f"the same picture as {first.entry.key!r}"
-        refused += [_refuse(item, reason) for item in copies if item is not first]
+        refused += [refuse(item, reason) for item in copies if item is not first]
     return kept, refused
-
-
-def _refuse(item: _Checked, reason: str) -> Refused:
-    return Refused(key=item.entry.key, reason=reason, digest=item.digest, label=item.entry.label)
-
-
-def _rows_of(store: Store, version: Version | None) -> dict[str, Row]:
-    if version is None:
-        return {}
-    return {row.digest: row for row in read_rows(store.blobs, version.read(DatasetVersion).segments)}
-
-
-def _place(
-    kept: list[_Checked], places: Mapping[str, Place | Row], before: Mapping[str, Row], rule: SplitRule
-) -> list[Row]:
-    """Make the rows: those of the version before first, in their order, then the new ones."""
-    unsplit = [(item.digest, item.entry.label) for item in kept if not item.entry.split]
-    sticky = {name: row.split for name, row in before.items()}
-    assigned = splits.assign(unsplit, rule.fractions, seed=rule.seed, old=sticky)
-    rows = {}
-    for item in kept:
-        place = places[item.digest]
-        rows[item.digest] = Row(
-            key=item.entry.key,
-            digest=item.digest,
-            pack=place.pack,
-            offset=place.offset,
-            length=place.length,
-            label=item.entry.label,
-            split=item.entry.split or assigned[item.digest],
-            width=item.size[0],
-            height=item.size[1],
-        )
-    return [rows[name] for name in before if name in rows] + [
-        row for name, row in rows.items() if name not in before
-    ]
-
-
-def _manifest(
-    store: Store,
-    listing: Listing,
-    rows: list[Row],
-    refused: list[Refused],
-    rule: SplitRule,
-    parent: Version | None,
-) -> DatasetVersion:
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for row in rows:
-        counts[row.split][row.label] += 1
-    return DatasetVersion(
-        parent=parent.digest if parent else None,
-        reader=listing.reader,
-        labels=tuple(sorted({row.label for row in rows}, key=natural)),
-        splits={split: dict(counts[split]) for split in splits.ORDER if split in counts},
-        split_rule=rule,
-        count=len(rows),
-        segments=write_rows(store.blobs, rows),
-        packs=tuple(sorted({row.pack for row in rows})),
-        size=sum(row.length for row in rows),
-        refused=store.blobs.put(_REFUSED.dump_json(tuple(refused), indent=2)) if refused else None,
-        refused_count=len(refused),
-    )

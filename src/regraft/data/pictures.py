@@ -51,7 +51,7 @@ def decode(data: bytes, *, short_side: int | None = None) -> Image.Image:
     With `short_side` a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, never below that many pixels.
     Raises InvalidPicture with the reason.
     """
-    return _pixels(_open(data), short_side)
+    return pixels(opened(data), short_side)
 
 
 def check(data: bytes) -> tuple[int, int]:
@@ -59,10 +59,20 @@ def check(data: bytes) -> tuple[int, int]:
 
     Raises InvalidPicture with the reason.
     """
-    image = _open(data)
+    image = opened(data)
     width, height = image.size
-    _pixels(image, 1)  # the whole stream is read, at the smallest scale that the format knows
-    return (height, width) if _orientation(image) >= 5 else (width, height)
+    pixels(image, 1)  # the whole stream is read, at the smallest scale that the format knows
+    return (height, width) if orientation(image) >= 5 else (width, height)
+
+
+def glance(data: bytes) -> tuple[int, int]:
+    """Return the width and height, upright, that a picture's header says; its pixels are not looked at.
+
+    Raises InvalidPicture with the reason.
+    """
+    image = opened(data)
+    width, height = image.size
+    return (height, width) if orientation(image) >= 5 else (width, height)
 
 
 def read_file(path: Path) -> bytes:
@@ -79,6 +89,8 @@ def read_file(path: Path) -> bytes:
         raise InvalidPicture("vanished while it was read.") from None
     except OSError as error:
         raise InvalidPicture(f"cannot be read ({os.strerror(error.errno or 0)}).") from None
+    except ValueError:  # a zero in it
+        raise InvalidPicture("no path of a file.") from None
     return data
 
 
@@ -104,7 +116,8 @@ class _Timed(io.BytesIO):
         return super().read(size)
 
 
-def _open(data: bytes) -> Image.Image:
+def opened(data: bytes) -> Image.Image:
+    """Return a picture whose header was read, and not its pixels; raises InvalidPicture with the reason."""
     if not data:
         raise InvalidPicture("empty file.")
     if len(data) > MAX_BYTES:
@@ -127,12 +140,16 @@ def _open(data: bytes) -> Image.Image:
     return image
 
 
-def _pixels(image: Image.Image, short_side: int | None) -> Image.Image:
+def pixels(image: Image.Image, short_side: int | None) -> Image.Image:
+    """Read an opened picture all through: RGB, upright, perhaps at a fraction of its size; see `decode`.
+
+    Raises InvalidPicture with the reason.
+    """
     try:
         if short_side is not None:
             image.draft("RGB", _draft_size(image.size, short_side))
         image.load()
-        return _to_rgb(_upright(image))
+        return _to_rgb(upright(image))
     except InvalidPicture:
         raise
     except Exception as error:  # over damaged bytes Pillow raises anything
@@ -161,12 +178,13 @@ def _from_16_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(table[values]).convert("RGB")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    turn = _TURNS.get(_orientation(image))
+def upright(image: Image.Image) -> Image.Image:
+    """Return a picture turned as its EXIF orientation says."""
+    turn = _TURNS.get(orientation(image))
     return image if turn is None else image.transpose(turn)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
     """Return the EXIF orientation of a loaded picture; damaged EXIF data and undefined values count as 1."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)

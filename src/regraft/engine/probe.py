@@ -9,7 +9,7 @@ temperature fitted out of fold (Guo et al., On Calibration of Modern Neural Netw
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,8 @@ class Head:
     #: [classes]
     bias: Floats
     temperature: float
+    #: Probabilities [n, classes] of each picture by a head that had not seen its family; NaN without one.
+    out_of_fold: Floats
     learning: Learning
 
 
@@ -49,18 +51,21 @@ def fit(
     targets: Targets,
     optim: OptimSection,
     *,
+    families: Sequence[str] | None = None,
     folds: int,
     seed: int,
     step: Callable[[int, int], None],
 ) -> Head:
     """Fit a head on features [n, d] and targets [n], which are 0 to classes - 1, each there at least once.
 
-    `step` hears how many of how many fits are done. One thread computes: the problems are small, and the
-    result is the same on a busy machine.
+    Pictures of one of the n `families` are held out together; without any, each by itself. `step` hears how
+    many of how many fits are done. One thread computes: the problems are small, and the result is the same on
+    a busy machine.
     """
+    families = families or [str(number) for number in range(len(targets))]
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # an unfinished candidate is scored as it is
-        search = _Search(features, targets, optim, assign_folds(targets, folds, seed=seed))
+        search = _Search(features, targets, optim, assign_folds(targets, families, folds, seed=seed))
         search.run(step)
         weight, bias = _Standardised(features, targets).fit(search.chosen, optim)
     temperature = find_temperature(search.logits, search.targets) if len(search.targets) else 1.0
@@ -74,19 +79,33 @@ def fit(
         accuracy=search.accuracy,
         log_loss=_log_losses(search.logits / temperature, search.targets) if len(search.targets) else None,
     )
-    return Head(weight=weight, bias=bias, temperature=temperature, learning=learning)
+    out_of_fold = np.full((len(targets), len(weight)), np.nan, dtype=np.float32)
+    if len(search.targets):
+        out_of_fold[search.rows] = softmax(search.logits / temperature)
+    return Head(weight=weight, bias=bias, temperature=temperature, out_of_fold=out_of_fold, learning=learning)
 
 
-def assign_folds(targets: Targets, folds: int, *, seed: int) -> npt.NDArray[np.int64]:
-    """Return the fold of each picture, stratified; -1, never held out, for the only one of a class."""
+def assign_folds(
+    targets: Targets, families: Sequence[str], folds: int, *, seed: int
+) -> npt.NDArray[np.int64]:
+    """Return the fold of each picture, stratified, families together.
+
+    It is -1, never held out, for the pictures of a class that would be gone from the rest.
+    """
     result = np.full(len(targets), -1)
     random = np.random.default_rng(seed)
+    chosen: dict[str, int] = {}
     start = 0
     for target in range(int(targets.max()) + 1):
         members = random.permutation(np.flatnonzero(targets == target))
-        if len(members) > 1:
-            result[members] = (start + np.arange(len(members))) % folds
-            start += len(members)
+        names = [families[member] for member in members]
+        if len(set(names)) > 1:
+            for name in dict.fromkeys(names):
+                if name not in chosen:
+                    chosen[name] = start % folds
+                    start += 1
+            found = [chosen[name] for name in names]
+            result[members] = found if len(set(found)) > 1 else -1
     return result
 
 
@@ -113,6 +132,8 @@ class _Search:
         self._optim = optim
         held = [np.flatnonzero(folds == fold) for fold in range(folds.max() + 1)]
         self._held = [rows for rows in held if len(rows)]
+        #: The pictures that are held out once, in the order of `targets` and `logits`.
+        self.rows = np.concatenate(self._held) if self._held else np.zeros(0, dtype=np.int64)
         self._parts = [
             _Standardised(np.delete(features, rows, axis=0), np.delete(targets, rows)) for rows in self._held
         ]

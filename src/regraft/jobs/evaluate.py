@@ -14,10 +14,11 @@ from regraft.data.parallel import ordered
 from regraft.engine import metrics
 from regraft.engine.predict import scores
 from regraft.errors import InvalidError, MismatchError
+from regraft.jobs.check import doubts, examine
 from regraft.jobs.features import fastest_precision, features_of
 from regraft.jobs.preflight import notes, training_rows
 from regraft.progress import Progress
-from regraft.records import Baseline, DatasetVersion, Mistake, ModelVersion, Report, Row, Version
+from regraft.records import Baseline, Checkup, DatasetVersion, Mistake, ModelVersion, Report, Row, Version
 from regraft.reports import gallery, html
 from regraft.store.opening import Store
 from regraft.store.tables import read_rows, to_parquet
@@ -28,8 +29,18 @@ SHOWN = 24
 _BATCH = 32
 
 
-def measure(store: Store, model: Version, dataset: Version, *, split: str, progress: Progress) -> Version:
+def measure(
+    store: Store,
+    model: Version,
+    dataset: Version,
+    *,
+    split: str,
+    progress: Progress,
+    found: Checkup | None = None,
+) -> Version:
     """Evaluate a model on one split (or on `all`) of a dataset, and publish the report.
+
+    `found` is what the doctor says of the dataset, where that is known already.
 
     Pictures that the model learned from are left out and counted. Raises MismatchError where the dataset
     has labels that the model does not know, InvalidError where no picture is left.
@@ -55,6 +66,12 @@ def measure(store: Store, model: Version, dataset: Version, *, split: str, progr
     head = load(store.blobs.get(net.head))
     probabilities = scores(features[test], head["weight"], head["bias"], net.temperature)
     baselines = _baselines(features[train], targets[train], features[test], targets[test]) if known else ()
+    said: tuple[str, ...] = ()
+    if (
+        net.lineage is not None and net.lineage.dataset == dataset.digest
+    ):  # of another dataset nothing is known
+        found = found or examine(store, dataset, None, progress)
+        said = (*(notes(data, split) if split != "all" else ()), *doubts(found))
 
     def build(parent: Version | None) -> Report:
         report = Report(
@@ -67,7 +84,7 @@ def measure(store: Store, model: Version, dataset: Version, *, split: str, progr
             split=split,
             labels=net.labels,
             seen=len(asked) - len(rows),
-            notes=_notes(net, dataset, data, split),
+            notes=said,
             metrics=metrics.measure(probabilities, targets[test], net.labels),
             baselines=baselines,
             mistakes=_mistakes(rows, probabilities, targets[test], net.labels),
@@ -81,12 +98,6 @@ def measure(store: Store, model: Version, dataset: Version, *, split: str, progr
 
     version, _ = store.catalog.commit("reports", model.name, build)
     return version
-
-
-def _notes(model: ModelVersion, dataset: Version, data: DatasetVersion, split: str) -> tuple[str, ...]:
-    """Say what is to be known of a model measured on its own dataset; of another one nothing is."""
-    own = model.lineage is not None and model.lineage.dataset == dataset.digest
-    return notes(data, split) if own and split != "all" else ()
 
 
 def _check(rows: Sequence[Row], model: ModelVersion, *, asked: int, split: str) -> None:

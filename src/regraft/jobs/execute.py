@@ -10,14 +10,26 @@ from regraft.recipe import Recipe
 from regraft.records import Kind, Report, Version
 from regraft.refs import parse
 from regraft.store.journal import Run
+from regraft.store.leases import lease
 from regraft.store.opening import Store
 
 
 def execute(store: Store, run: Run, progress: Progress) -> dict[str, str]:
     """Do what a run says and return its outputs by name."""
+    with lease(store.storage):
+        return _execute(store, run, progress)
+
+
+def _execute(store: Store, run: Run, progress: Progress) -> dict[str, str]:
     record = run.record
-    model = _pinned(store, "models", record.inputs["model"], record.inputs["model_digest"])
     dataset = _pinned(store, "datasets", record.inputs["dataset"], record.inputs["dataset_digest"])
+    if record.kind == "check":
+        from regraft.jobs.check import check
+
+        quick = record.inputs["quick"] == str(True)
+        found = check(store, run, dataset=dataset, quick=quick, progress=progress)
+        return {"findings": str(len(found.findings))}
+    model = _pinned(store, "models", record.inputs["model"], record.inputs["model_digest"])
     split = record.inputs["split"]
     outputs = {}
     if record.kind == "finetune":

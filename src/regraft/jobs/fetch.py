@@ -10,6 +10,7 @@ from regraft.hub import sources
 from regraft.progress import Progress
 from regraft.records import ModelVersion, Version
 from regraft.refs import Ref, make_name
+from regraft.store.leases import lease
 from regraft.store.opening import Store
 
 
@@ -40,12 +41,13 @@ def fetch(store: Store, ref: Ref, *, weights: str, progress: Progress) -> Versio
     from regraft.jobs import trunk  # torch and timm: seconds that a model which is there saves
 
     progress(f"Reading the weights of {ref}", 0, 1)
-    manifest = trunk.convert(store, source, ref=str(ref), weights_file=found)
-    version, _ = store.catalog.commit(
-        "models",
-        make_name(ref.name),
-        lambda parent: manifest.model_copy(update={"parent": parent.digest if parent else None}),
-    )
+    with lease(store.storage):
+        manifest = trunk.convert(store, source, ref=str(ref), weights_file=found)
+        version, _ = store.catalog.commit(
+            "models",
+            make_name(ref.name),
+            lambda parent: manifest.model_copy(update={"parent": parent.digest if parent else None}),
+        )
     progress(f"Reading the weights of {ref}", 1, 1)
     return version
 
@@ -56,7 +58,7 @@ def _find(store: Store, ref: Ref, weights_file: str = "") -> Version | None:
     for number in reversed(store.catalog.numbers("models", name)):
         version = store.catalog.find("models", Ref(name=name, version=f"v{number}"))
         record = version.read(ModelVersion)
-        there = all(store.blobs.path(digest).exists() for digest in (record.trunk, record.head))
+        there = all(store.blobs.has(digest) for digest in (record.trunk, record.head))
         same = record.lineage is None and record.source == str(ref)
         if same and there and weights_file in ("", record.weights_file):
             return version

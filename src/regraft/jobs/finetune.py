@@ -6,10 +6,12 @@ from importlib.metadata import version
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from safetensors.numpy import save
 
 from regraft.engine import probe
-from regraft.jobs import evaluate, machine
+from regraft.engine.predict import Floats, scores
+from regraft.jobs import check, evaluate, machine
 from regraft.jobs.features import features_of
 from regraft.progress import Progress
 from regraft.recipe import Recipe
@@ -50,6 +52,7 @@ def finetune(
         features[train],
         targets[train],
         recipe.optim,
+        families=[row.family for row in rows if row.split == "train"],
         folds=recipe.eval.folds,
         seed=recipe.train.seed,
         step=lambda done, total: progress("Fitting the head", done, total),
@@ -81,8 +84,17 @@ def finetune(
 
     tuned, _ = store.catalog.commit("models", name, build)
     run.log(f"model {tuned}, weights {tuned.read(ModelVersion).weights}")
-    report = evaluate.measure(store, tuned, dataset, split=split, progress=progress)
+    found = check.examine(store, dataset, _unseen(head, features, train), progress)
+    check.write(store, run, found, dataset)
+    report = evaluate.measure(store, tuned, dataset, split=split, progress=progress, found=found)
     return tuned, report
+
+
+def _unseen(head: probe.Head, features: Floats, train: npt.NDArray[np.bool_]) -> Floats:
+    """Return what is said of each picture by a head that has not learned from it [n, classes]."""
+    said = scores(features, head.weight, head.bias, head.temperature).astype(np.float32)
+    said[train] = head.out_of_fold
+    return said
 
 
 def _resolved(precision: Precision | Literal["auto", "exact"]) -> Precision:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load
 
-from regraft.data import pictures, readers
+from regraft.data import pictures
+from regraft.data.sources import readers
 from regraft.data.transforms import Prepared, prepare_all
 from regraft.engine.predict import scores
 from regraft.errors import InvalidError, InvalidPicture, NotFoundError, did_you_mean

@@ -5,13 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from math import log
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from regraft.records import Baseline, ClassScores, Lineage, Metrics, Report
-from regraft.reports import plots, toml, words
+from regraft.reports import toml
+from regraft.reports.templates import environment
 
 #: With more classes the matrix is unreadable, and the most confused pairs stand in its place.
 MATRIX_CLASSES = 40
@@ -32,7 +30,7 @@ def render(report: Report, thumbnails: Mapping[str, str]) -> str:
     count = len(metrics.classes)
     matrix = count <= MATRIX_CLASSES
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             report=report,
@@ -106,20 +104,3 @@ def _command(lineage: Lineage, report: Report) -> str:
     """Write what repeats the fine-tune; the dataset has a known name only where it is the report's own."""
     dataset = shlex.quote(report.dataset_ref) if lineage.dataset == report.dataset else "DATASET"
     return f"regraft finetune {dataset} --recipe recipe.toml"
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("regraft.reports", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(
-        percent=words.percent, decimal=words.decimal, interval=words.interval, pictures=words.pictures
-    )
-    environment.globals.update(bar=plots.bar, curve=plots.curve)
-    return environment

@@ -1,30 +1,33 @@
 """The catalog: immutable versions v1, v2, ... of named things, and tags that name one of them.
 
-A version is one file, published once. `latest` is no tag that somebody moves: it is the version with the
-highest number, and so it moves by itself.
+A version is one file, published once; it holds its own digest, so that damage shows. `latest` is no tag
+that somebody moves: it is the version with the highest number, and so it moves by itself. Removing a version
+puts a marker beside it and recovering takes the marker away: the version itself never changes, and its
+number is never given again.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
-from regraft import durable
 from regraft.errors import ConflictError, IntegrityError, InvalidRef, NotFoundError, did_you_mean
 from regraft.records import Kind, Record, Version, canonical, digest, encode
 from regraft.refs import Ref, check_name
+from regraft.store.storage import Storage
 
-_FILE = re.compile(r"v([1-9][0-9]*)\.json")
+_FILE = re.compile(r"v([1-9][0-9]*)\.(json|removed)")
 _TAG = re.compile(r"(?!v[0-9]+$|latest$)[^\W_][\w.-]{0,99}")
 
 
 class Catalog:
     """The versions of a store."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
 
     def commit(
         self, kind: Kind, name: str, build: Callable[[Version | None], Record]
@@ -37,18 +40,32 @@ class Catalog:
         """
         name = check_name(name)
         while True:
-            parent = self.latest(kind, name)
+            numbers = self._all(kind, name)  # once: whatever is published from here on is a conflict
+            shown = [number for number, removed in numbers.items() if not removed]
+            parent = self.read(kind, name, max(shown)) if shown else None
             data = encode(build(parent))
             if parent is not None and _same_content(data, parent):
                 # who published it may have died before it was flushed
-                durable.confirm(self._path(kind, name, parent.number), point="catalog.commit")
+                self._storage.confirm(file_name(kind, name, parent.number), point="catalog.commit")
                 return parent, False
-            number = parent.number + 1 if parent else 1
-            try:
-                durable.put(self._path(kind, name, number), data, point="catalog.commit")
-            except ConflictError:
-                continue
-            return Version(kind=kind, name=name, number=number, digest=digest(data), data=data), True
+            with suppress(ConflictError):
+                return self._publish(kind, name, max(numbers, default=0) + 1, data), True
+
+    def adopt(self, version: Version) -> tuple[Version, bool]:
+        """Publish a version of another store as it is, digest and all; return it and whether it is new.
+
+        It keeps its number where that is free, and gets the next one otherwise.
+        """
+        while True:
+            numbers = self._all(version.kind, version.name)
+            for number in numbers:
+                here = self.read(version.kind, version.name, number)
+                if here.digest == version.digest:
+                    self.recover(here)  # this flushes the folder of the version too
+                    return here, False
+            number = max(numbers) + 1 if version.number in numbers else version.number
+            with suppress(ConflictError):
+                return self._publish(version.kind, version.name, number, version.data), True
 
     def find(self, kind: Kind, ref: Ref) -> Version:
         """Return the version that a ref names; raises NotFoundError with the closest names."""
@@ -56,49 +73,103 @@ class Catalog:
         if not numbers:
             raise NotFoundError(
                 f"No {kind[:-1]} is named {ref.name!r}.",
-                hint=did_you_mean(ref.name, self.names(kind), otherwise=f"See `regraft {kind[:-1]} list`."),
+                hint=self._removed_hint(kind, ref.name)
+                or did_you_mean(ref.name, self.names(kind), otherwise=f"See `regraft {kind[:-1]} list`."),
             )
         if not ref.version:
-            return self._read(kind, ref.name, numbers[-1])
+            return self.read(kind, ref.name, numbers[-1])
         number = ref.number or self.tags(kind, ref.name).get(ref.version)
+        if number in self.removed(kind, ref.name):
+            raise NotFoundError(
+                f"{kind[:-1].capitalize()} '{ref.name}:v{number}' was removed.",
+                hint=f"Get it back with: regraft {kind[:-1]} recover {ref.name}:v{number}",
+            )
         if number not in numbers:
             known = [f"v{number}" for number in numbers] + list(self.tags(kind, ref.name))
             raise NotFoundError(
                 f"{kind[:-1].capitalize()} {ref.name!r} has no version {ref.version!r}.",
                 hint=did_you_mean(ref.version, known, otherwise=f"The latest is {known[len(numbers) - 1]}."),
             )
-        return self._read(kind, ref.name, number)
+        return self.read(kind, ref.name, number)
 
     def find_digest(self, kind: Kind, wanted: str) -> Version | None:
-        """Return the version with this digest, or None."""
-        for name in self.names(kind):
-            for number in reversed(self.numbers(kind, name)):
-                version = self._read(kind, name, number)
-                if version.digest == wanted:
-                    return version
+        """Return the version with this digest: of several a visible one; None where there is none."""
+        listed = self._listed(kind).items()
+        places = [(removed, name, -number) for name, numbers in listed for number, removed in numbers.items()]
+        for _, name, number in sorted(places):
+            version = self.read(kind, name, -number)
+            if version.digest == wanted:
+                return version
         return None
 
     def latest(self, kind: Kind, name: str) -> Version | None:
         """Return the latest version of a name, or None."""
         numbers = self.numbers(kind, name)
-        return self._read(kind, name, numbers[-1]) if numbers else None
+        return self.read(kind, name, numbers[-1]) if numbers else None
+
+    def history(self, kind: Kind, name: str) -> list[Version]:
+        """Return all versions of a name, the oldest first."""
+        return [self.read(kind, name, number) for number in self.numbers(kind, name)]
 
     def names(self, kind: Kind) -> list[str]:
         """List the names of one kind that have a version."""
-        folder = self._root / kind
-        if not folder.is_dir():
-            return []
-        return sorted(path.name for path in folder.iterdir() if self.numbers(kind, path.name))
+        return sorted(name for name, numbers in self._listed(kind).items() if not all(numbers.values()))
 
     def numbers(self, kind: Kind, name: str) -> list[int]:
         """List the version numbers of a name in order; empty where there is no such name."""
-        try:
-            files = [path.name for path in (self._root / kind / name).iterdir()]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except OSError as error:
-            raise durable.unreadable(error, self._root / kind / name) from error
-        return sorted(int(match[1]) for file in files if (match := _FILE.fullmatch(file)))
+        return sorted(number for number, removed in self._all(kind, name).items() if not removed)
+
+    def removed(self, kind: Kind, name: str) -> list[int]:
+        """List the numbers of the versions that were removed and not recovered, in order."""
+        return sorted(number for number, removed in self._all(kind, name).items() if removed)
+
+    def every(self, kind: Kind) -> Iterator[tuple[str, int, float | None]]:
+        """Yield the name and the number of every version, and when it was removed, where it was."""
+        for name, numbers in sorted(self._listed(kind).items()):
+            for number, removed in sorted(numbers.items()):
+                marker = self._storage.find(_marker(kind, name, number)) if removed else None
+                yield name, number, marker.modified if marker else None
+
+    def read(self, kind: Kind, name: str, number: int) -> Version:
+        """Read one version, removed or not; raises IntegrityError where it is missing or damaged."""
+        file = file_name(kind, name, number)
+        data = self._storage.read(file)
+        if data is None:
+            raise IntegrityError(f"The version file {file!r} is missing.", hint=_HEAL)
+        plain = unseal(data)
+        if plain is None:
+            raise IntegrityError(f"The version file {file!r} is damaged.", hint=_HEAL)
+        return Version(kind=kind, name=name, number=number, digest=digest(plain), data=plain)
+
+    def remove(self, version: Version) -> None:
+        """Hide a version, until it is recovered or what it alone needs is collected.
+
+        Raises ConflictError where a tag names it.
+        """
+        self.check_untagged(version)
+        with suppress(ConflictError):  # it was removed already
+            self._storage.put(
+                _marker(version.kind, version.name, version.number), canonical({}), point="catalog.remove"
+            )
+
+    def check_untagged(self, version: Version) -> None:
+        """Raise ConflictError where a tag names a version."""
+        named = [
+            tag for tag, number in self.tags(version.kind, version.name).items() if number == version.number
+        ]
+        if named:
+            raise ConflictError(
+                f"The tag {named[0]!r} names {str(version)!r}.",
+                hint=f"Move it first: regraft {version.kind[:-1]} tag {version.name}:VERSION {named[0]}",
+            )
+
+    def recover(self, version: Version) -> None:
+        """Show a removed version again."""
+        marker = _marker(version.kind, version.name, version.number)
+        self._storage.remove(marker)
+        self._storage.confirm(
+            marker, point="catalog.recover"
+        )  # else it could be hidden, and collected, later
 
     def tag(self, kind: Kind, ref: Ref, tag: str) -> Version:
         """Let a tag name a version; a tag that exists moves at once."""
@@ -107,58 +178,83 @@ class Catalog:
                 f"{tag!r} cannot be a tag.", hint="A tag is a word; 'latest' and 'v1' are taken."
             )
         version = self.find(kind, ref)
-        path = self._root / "tags" / kind / ref.name / f"{tag}.json"
-        durable.swap(path, canonical({"version": version.number}), point="catalog.tag")
+        data = canonical({"version": version.number})
+        self._storage.swap(f"tags/{kind}/{ref.name}/{tag}.json", data, point="catalog.tag")
         return version
 
     def tags(self, kind: Kind, name: str) -> dict[str, int]:
         """Return the tags of a name and the version number that each stands for."""
-        folder = self._root / "tags" / kind / name
-        if not folder.is_dir():
-            return {}
-        return {path.stem: _tagged(path) for path in sorted(folder.glob("[!.]*.json"))}
+        files = sorted(found.name for found in self._storage.list(f"tags/{kind}/{name}"))
+        return {
+            file.rpartition("/")[2].removesuffix(".json"): self.tagged(file)
+            for file in files
+            if file.endswith(".json")
+        }
 
-    def _path(self, kind: Kind, name: str, number: int) -> Path:
-        return self._root / kind / name / f"v{number}.json"
+    def _publish(self, kind: Kind, name: str, number: int, data: bytes) -> Version:
+        version = Version(kind=kind, name=name, number=number, digest=digest(data), data=data)
+        self._storage.put(file_name(kind, name, number), seal(version), point="catalog.commit")
+        return version
 
-    def _read(self, kind: Kind, name: str, number: int) -> Version:
-        path = self._path(kind, name, number)
+    def _all(self, kind: Kind, name: str) -> dict[int, bool]:
+        """Return the numbers of a name, and whether each was removed."""
+        return self._listed(f"{kind}/{name}").get(name, {})
+
+    def _listed(self, folder: str) -> dict[str, dict[int, bool]]:
+        found: dict[str, dict[int, bool]] = defaultdict(dict)
+        for file in self._storage.list(folder):
+            _, name, last = (*file.name.split("/"), "", "")[:3]
+            if match := _FILE.fullmatch(last):
+                number = int(match[1])
+                found[name][number] = found[name].get(number, False) or match[2] == "removed"
+        return found
+
+    def tagged(self, file: str) -> int:
+        """Return the number that the file of a tag names; raises IntegrityError where it is damaged."""
+        data = self._storage.read(file)
         try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            raise IntegrityError(f"The version file {str(path)!r} is missing.") from None
-        except OSError as error:
-            raise durable.unreadable(error, path) from error
-        found = digest(data)
-        if self._parent_of(kind, name, number + 1) not in (None, found):
-            raise IntegrityError(
-                f"The version file {str(path)!r} is not what it was when v{number + 1} was made.",
-                hint="Restore it from a copy of the workspace, or use the later version.",
-            )
-        return Version(kind=kind, name=name, number=number, digest=found, data=data)
+            number: int = json.loads(data or b"")["version"]
+        except (ValueError, TypeError, KeyError):
+            raise IntegrityError(f"The tag {file!r} is damaged.", hint="Tag a version again.") from None
+        return number
 
-    def _parent_of(self, kind: Kind, name: str, number: int) -> str | None:
-        """Return the digest that a version names as its parent's; None where there is no such version."""
-        try:
-            parent: str | None = json.loads(self._path(kind, name, number).read_bytes())["parent"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None  # not there, or damaged: reading that version will say so
-        return parent
+    def _removed_hint(self, kind: Kind, name: str) -> str:
+        removed = self.removed(kind, name)
+        return (
+            f"It was removed. Get it back with: regraft {kind[:-1]} recover {name}:v{removed[-1]}"
+            if removed
+            else ""
+        )
 
 
-def _tagged(path: Path) -> int:
+def seal(version: Version) -> bytes:
+    """Write a version as its file: the manifest and its digest."""
+    return canonical({**json.loads(version.data), "digest": version.digest})
+
+
+def unseal(data: bytes) -> bytes | None:
+    """Return the manifest of a version's file; None where it is not what its digest says."""
     try:
-        number: int = json.loads(path.read_bytes())["version"]
-    except OSError as error:
-        raise durable.unreadable(error, path) from error
-    except (ValueError, TypeError, KeyError):
-        raise IntegrityError(f"The tag {str(path)!r} is damaged.", hint="Tag a version again.") from None
-    return number
+        document = json.loads(data)
+        said = document.pop("digest")
+        plain = canonical(document)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return plain if digest(plain) == said else None
+
+
+def file_name(kind: Kind, name: str, number: int) -> str:
+    """Return what the file of a version is called in its storage."""
+    return f"{kind}/{name}/v{number}.json"
+
+
+def _marker(kind: Kind, name: str, number: int) -> str:
+    return f"{kind}/{name}/v{number}.removed"
 
 
 def _same_content(data: bytes, version: Version) -> bool:
-    try:
-        old, new = json.loads(version.data), json.loads(data)
-        return bool(old | {"parent": None} == new | {"parent": None})
-    except (ValueError, TypeError):
-        raise IntegrityError(f"The manifest of {version.kind}/{version} is damaged.") from None
+    old, new = json.loads(version.data), json.loads(data)
+    return bool(old | {"parent": None} == new | {"parent": None})
+
+
+_HEAL = "See `regraft store verify`. Restore it from a copy of the workspace, or use another version."

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from regraft import durable
 from regraft.errors import NotFoundError, did_you_mean
 from regraft.records import RunRecord, decode, encode
+from regraft.store.processes import alive, started
 
 
 class Run:
@@ -28,7 +29,7 @@ class Run:
         file = self.path / "run.json"
         record = decode(RunRecord, file.read_bytes(), where=f"runs/{self.path.name}/run.json")
         here = record.host == socket.gethostname()
-        if record.status == "running" and here and not _alive(record.process, record.process_started):
+        if record.status == "running" and here and not alive(record.process, record.process_started):
             return record.model_copy(update={"status": "lost"})
         return record
 
@@ -71,7 +72,11 @@ class Journal:
         self._root = root
 
     def create(
-        self, kind: Literal["finetune", "evaluate"], *, inputs: Mapping[str, str], recipe: Mapping[str, Any]
+        self,
+        kind: Literal["finetune", "evaluate", "check"],
+        *,
+        inputs: Mapping[str, str],
+        recipe: Mapping[str, Any],
     ) -> Run:
         """Begin a run."""
         moment = datetime.now(UTC)
@@ -89,7 +94,7 @@ class Journal:
             error=None,
             host=socket.gethostname(),
             process=os.getpid(),
-            process_started=_started(os.getpid()),
+            process_started=started(os.getpid()),
         )
         durable.put(self._root / run_id / "run.json", encode(record), point="journal.create")
         return Run(self._root / run_id)
@@ -120,25 +125,3 @@ class Journal:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _alive(process: int, started: str) -> bool:
-    """Tell whether a process lives and is the one that began then."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # it lives, and belongs to somebody else
-    now = _started(process)
-    return not now or now == started
-
-
-def _started(process: int) -> str:
-    """Return when a process began: the boot and the clock ticks since then; empty where it is not said."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        ticks = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[19]
-    except OSError:
-        return ""
-    return f"{boot} {ticks.decode()}"

@@ -9,20 +9,21 @@ from pathlib import Path
 
 from regraft.backends import local
 from regraft.data.ingest import Added
-from regraft.data.readers import expand
+from regraft.data.sources.readers import expand
 from regraft.errors import InvalidError
 from regraft.jobs import predict, preflight
 from regraft.jobs.fetch import fetch
 from regraft.progress import Progress, silent
 from regraft.recipe import Recipe
 from regraft.recipe import read as read_recipe
-from regraft.records import DatasetVersion, ModelVersion, Prediction, Report, RunRecord, Version
+from regraft.records import Checkup, DatasetVersion, ModelVersion, Prediction, Report, RunRecord, Version
 from regraft.refs import check_name, parse
-from regraft.store.opening import Store, open_store
-from regraft.workspace.datasets import Datasets, split_rule
+from regraft.store.opening import Store, is_url, open_store
+from regraft.workspace.datasets import Datasets, read_checkup, split_rule
 from regraft.workspace.models import Models
 from regraft.workspace.reports import Reports
 from regraft.workspace.runs import Runs
+from regraft.workspace.store import StoreDoor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,8 @@ class FinetuneResult:
     #: What was added, where the dataset was given as a folder.
     added: Added | None
     run: RunRecord
+    #: What the doctor says of the dataset.
+    checkup: Checkup
     warnings: tuple[str, ...]
 
 
@@ -62,10 +65,11 @@ class Workspace:
         self.models = Models(store, progress)
         self.runs = Runs(store)
         self.reports = Reports(store)
+        self.store = StoreDoor(store, progress)
 
     @property
     def path(self) -> Path:
-        """The folder of the workspace."""
+        """The folder of the workspace; of one in a bucket, the folder beside it on this machine."""
         return self._store.root
 
     def finetune(
@@ -105,6 +109,7 @@ class Workspace:
             dataset=version,
             added=added,
             run=record,
+            checkup=read_checkup(run),
             warnings=(*_kept_splits(added, plan), *ready.warnings),
         )
 
@@ -151,9 +156,12 @@ class Workspace:
 
 
 def open(path: str | Path | None = None, *, progress: Progress = silent) -> Workspace:  # noqa: A001
-    """Open the workspace in a folder: `path`, else the environment's REGRAFT_HOME, else `~/.regraft`."""
-    root = expand(path or os.environ.get("REGRAFT_HOME") or "~/.regraft")
-    return Workspace(open_store(root.absolute()), progress)
+    """Open the workspace at `path`, else the environment's REGRAFT_HOME, else `~/.regraft`.
+
+    It is a folder, or `s3://BUCKET/PREFIX`: then runs and caches are kept in a folder of this machine.
+    """
+    place = path or os.environ.get("REGRAFT_HOME") or "~/.regraft"
+    return Workspace(open_store(place if is_url(place) else expand(place).absolute()), progress)
 
 
 def _portable(recipe: Recipe, base: Version) -> Recipe:

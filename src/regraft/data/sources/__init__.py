@@ -1,0 +1,1 @@
+"""Where pictures come from: each kind of source, read into one kind of listing."""
