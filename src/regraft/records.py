@@ -1,7 +1,8 @@
 """What is stored: frozen records, and the one canonical JSON in which they stand on disk.
 
 The digest of a version is the sha256 of its canonical JSON. No record holds a time or a path of the
-machine, so that the same inputs give the same digest wherever and whenever they are used.
+machine, so that the same inputs give the same digest wherever and whenever they are used. (Row tables are
+Parquet, which another release of pyarrow may write in other bytes: another version of the same rows.)
 """
 
 from __future__ import annotations
@@ -449,6 +450,9 @@ class Version:
     def __str__(self) -> str:
         """Write the version as a ref: `hotdog:v3`."""
         return f"{self.name}:v{self.number}"
+
+    def __repr__(self) -> str:
+        return f"<Version {self.kind}/{self} {self.digest[:12]}>"  # the manifest may be megabytes
 
     def read(self, kind: type[T]) -> T:
         """Decode the manifest; raises InvalidRecord."""

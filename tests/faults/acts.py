@@ -11,8 +11,8 @@ from tests.faults.model import Given, Made, Shelf
 from tests.faults.pool import broken
 
 import regraft
+from regraft.data.assembly import read_refused
 from regraft.data.corrections import read_corrections
-from regraft.data.ingest import read_refused
 from regraft.errors import ConflictError, InvalidError, NotFoundError, RegraftError
 from regraft.records import Row, Version
 from regraft.store.opening import open_store

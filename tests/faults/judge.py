@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import regraft
-from regraft.data.assembly import open_rows
-from regraft.data.ingest import read_refused
+from regraft.data.assembly import open_rows, read_refused
 from regraft.errors import RegraftError
 from regraft.records import DatasetVersion
 from regraft.store.opening import open_store

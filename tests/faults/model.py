@@ -115,12 +115,9 @@ def plan(before: Made | None, entries: Sequence[Given], mode: str) -> Plan:
     for item in kept:
         digest = item.picture.digest
         if digest not in old:
-            if append and item.key in names:
-                refused.add((item.key, digest))
-            else:
-                new[digest] = item
+            new[digest] = replace(item, key=longer(item)) if append and item.key in names else item
         elif append:
-            if (old[digest].label, old[digest].key) != (item.label, item.key):
+            if old[digest].label != item.label or old[digest].key not in (item.key, longer(item)):
                 refused.add((item.key, digest))
         else:
             stay[digest] = replace(
@@ -134,9 +131,10 @@ def plan(before: Made | None, entries: Sequence[Given], mode: str) -> Plan:
     moved = {digest: now for (digest, change), (_, now) in corrections.items() if change == "split"}
     splits = _splits(new, {**old, **stay}, moved)
     refused |= {(item.key, digest) for digest, item in new.items() if splits[digest] == REFUSED}
-    if append and before:
-        refused |= before.refused
     placed = {digest: (item, splits[digest]) for digest, item in new.items() if splits[digest] != REFUSED}
+    if append and before:
+        since = {*placed, *(item.key for item, _ in placed.values())}
+        refused |= {(key, digest) for key, digest in before.refused if not {key, digest} & since}
     return Plan(
         stay=stay,
         new=placed,
@@ -148,6 +146,13 @@ def plan(before: Made | None, entries: Sequence[Given], mode: str) -> Plan:
         none=none,
         empty=empty or not (stay or placed),
     )
+
+
+def longer(item: Given) -> str:
+    """Return the name of a picture whose own name another one has."""
+    stem, dot, suffix = item.key.rpartition(".")
+    name = item.picture.digest[:12]
+    return f"{stem}-{name}.{suffix}" if dot and "/" not in suffix else f"{item.key}-{name}"
 
 
 def _unequal(entries: Sequence[Given]) -> tuple[list[Given], set[tuple[str, str]]]:

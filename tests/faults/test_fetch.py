@@ -564,12 +564,14 @@ def test_a_process_that_is_killed_is_followed_by_the_one_that_waits(tmp_path, we
 
 
 @pytest.mark.parametrize(
-    "point", ["write", "flush", "note.publish", "memory.publish", "publish", "published"]
+    "point",
+    ["write", "flush", "note.publish", "memory.publish", "publish", "published", "note.publish@2"],
 )
 def test_a_download_that_is_killed_anywhere_is_whole_after_the_next(tmp_path, web, fetcher, point):
     file = remote(web.serve("/data.bin", BODY))
+    name, _, time = point.partition("@")
 
-    with fetcher(tmp_path, file, REGRAFT_FAILPOINTS=f"fetch.{point}=kill") as killed:
+    with fetcher(tmp_path, file, REGRAFT_FAILPOINTS=f"fetch.{name}=kill@{time or 1}") as killed:
         killed.communicate(timeout=60)
     path = Downloads(tmp_path).fetch(file, silent)
 

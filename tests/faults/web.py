@@ -136,6 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.silent:
             return
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and not fault.whole else 0
+        wanted = {self.headers.get("If-None-Match"), self.headers.get("If-Modified-Since")} - {None}
+        if wanted & {*tags.values()} and not fault.code:
+            fault = Fault(code=304)
         if not fault.blind and condition and condition not in tags.values():
             start = 0
         code = fault.code or (206 if start else 200)

@@ -18,6 +18,7 @@ import pytest
 from regraft.data.parallel import ordered
 from regraft.data.sources import archives, readers, streams
 from regraft.errors import InvalidArchive, InvalidError, InvalidPicture, NotFoundError
+from regraft.records import Refused
 
 PACKED = {
     "tar": lambda data: data,
@@ -74,6 +75,50 @@ def test_one_folder_around_everything_is_the_name_of_the_archive(pack, top):
         ("cat/1.png", "cat", b"b"),
         ("dog/0.png", "dog", b"c"),
     ]
+
+
+@pytest.mark.parametrize("loose", ["README.txt", "LICENSE", "labels.csv", "photos/README.txt"])
+def test_a_loose_file_that_is_no_picture_does_not_make_one_class_of_all(pack, loose):
+    files = {f"photos/{name}": data for name, data in PLAIN.items()}
+
+    listing = readers.read(pack({loose: b"words", **files}))
+
+    assert listed(listing) == [("cat/0.png", "cat", ""), ("cat/1.png", "cat", ""), ("dog/0.png", "dog", "")]
+    name = loose.rpartition("/")[2]
+    assert listing.refused == [Refused(key=name, reason="not inside a class folder")]
+
+
+def test_a_loose_picture_keeps_the_top(pack):
+    files = {f"photos/{name}": data for name, data in PLAIN.items()}
+
+    listing = readers.read(pack({"0.JPG": b"x", **files}))
+
+    assert {entry.label for entry in listing.entries} == {"photos"}
+    assert listing.refused == [Refused(key="0.JPG", reason="not inside a class folder")]
+
+
+def test_a_bundle_is_called_one(tmp_path):
+    path = written(tmp_path, zipped({"bundle.json": b"{}", "datasets/photos/v1.json": b"{}"}))
+
+    with pytest.raises(InvalidError) as caught:
+        readers.read(path)
+
+    assert str(caught.value) == f"{str(path)!r} is a bundle."
+    assert caught.value.hint == f"Take it in: regraft dataset import {path}"
+
+
+@pytest.mark.parametrize(
+    ("name", "head"), [("a.7z", b""), ("a.rar", b"x"), ("a", b"7z\xbc\xaf'\x1c\0"), ("a", b"Rar!\x1a\x07")]
+)
+def test_an_archive_of_another_kind_is_called_one(tmp_path, name, head):
+    path = tmp_path / name
+    path.write_bytes(head)
+
+    with pytest.raises(InvalidArchive) as caught:
+        readers.read(path)
+
+    assert str(caught.value) == f"{str(path)!r} is an archive that Regraft does not read."
+    assert caught.value.hint == "Use zip or tar."
 
 
 def test_threads_read_an_archive_in_order(pack):

@@ -12,6 +12,7 @@ from PIL import Image
 import regraft
 from regraft.cli.main import cli
 from regraft.errors import ConflictError, InvalidError
+from regraft.recipe import DataSection, Recipe
 from regraft.records import digest
 
 
@@ -118,31 +119,85 @@ def test_appending_what_is_there_already_is_no_new_version(workspace, draw):
     assert (rows.added.new, str(rows.added.version)) == (False, "set:v1")
 
 
-def test_what_clashes_with_a_row_that_stays_is_refused_by_name(workspace, draw):
+def test_a_picture_that_is_there_already_is_refused_by_name(workspace, draw):
     with workspace.datasets.build("set") as rows:
         rows.append(draw(1), label="a", key="1")
         rows.append(draw(2), label="a", key="2")
     with workspace.datasets.build("set", mode="append") as rows:
         rows.append(draw(1), label="b", key="other label")
         rows.append(draw(2), label="a", key="other name")
-        rows.append(draw(3), label="a", key="1")
         rows.append(draw(4), label="b", key="new")
 
     assert [(item.key, item.reason) for item in rows.added.refused] == [
-        ("1", "another picture has this name already"),
         ("other label", "the same picture is labelled 'a' as '1'"),
         ("other name", "the same picture as '2'"),
     ]
     assert list(drawn(workspace, "set")) == ["1", "2", "new"]
 
 
-@pytest.mark.parametrize("picture", [None, bytearray(b"x"), [[0]]])
-def test_what_is_no_picture_at_all_is_an_error_at_once(workspace, picture):
-    with pytest.raises(InvalidError) as caught, workspace.datasets.build("set") as rows:
-        rows.append(picture, label="a")
+def test_another_picture_with_a_name_that_is_taken_gets_a_longer_one(workspace, make_folder, draw):
+    folder, more = make_folder({"cat": 3}), make_folder({"cat": 3}, name="more")
+    for number in range(3):
+        draw(90 + number).save(more / "cat" / f"{number}.png")
+    workspace.datasets.add("set", folder)
 
-    assert str(caught.value) == f"A {type(picture).__name__} is no picture."
-    assert caught.value.hint == "Give bytes, a path, a Pillow image, or an array of uint8."
+    first = workspace.datasets.add("set", more, mode="append")
+    again = workspace.datasets.add("set", more, mode="append")
+
+    keys = list(drawn(workspace, "set"))
+    longer = [f"cat/{row.key.partition('/')[2]}" for row in workspace.datasets.get("set")][3:]
+    digests = [row.digest[:12] for row in workspace.datasets.get("set")][3:]
+    assert (first.refused, first.new_pictures, again.new, again.refused) == ((), 3, False, ())
+    assert keys[:3] == ["cat/0.png", "cat/1.png", "cat/2.png"]
+    assert longer == [f"cat/{number}-{digest}.png" for number, digest in zip(range(3), digests, strict=True)]
+
+
+def test_an_append_tells_of_its_own_files_and_the_version_of_all(workspace, make_folder):
+    folder, more = make_folder({"cat": 2}), make_folder({"dog": 2}, name="more")
+    (folder / "cat" / "bad.png").write_bytes(b"no picture")
+    (more / "dog" / "worse.png").write_bytes(b"none either")
+    workspace.datasets.add("set", folder)
+
+    added = workspace.datasets.add("set", more, mode="append")
+
+    assert [item.key for item in added.refused] == ["dog/worse.png"]
+    assert [item.key for item in workspace.datasets.get("set").refused] == ["cat/bad.png", "dog/worse.png"]
+
+
+def test_what_the_source_has_no_more_is_counted(workspace, make_folder):
+    folder = make_folder({"cat": 3, "dog": 3})
+    workspace.datasets.add("set", folder)
+    (folder / "cat" / "0.png").unlink()
+
+    added = workspace.datasets.add("set", folder)
+
+    assert (added.gone, added.new_pictures, added.record.count) == (1, 0, 5)
+
+
+def test_groups_are_kept_where_the_source_gives_the_splits(workspace, make_folder):
+    folder = make_folder({"shots": 6})
+    lines = [f"shots/{n}.png,{'ab'[n % 2]},{'train' if n < 4 else 'test'},p{n // 2 % 2}" for n in range(6)]
+    (folder / "shots.csv").write_text("\n".join(["path,label,split,patient", *lines]))
+    recipe = Recipe(data=DataSection(group_by="column:patient"))
+
+    workspace.datasets.add("set", folder / "shots.csv", recipe=recipe)
+
+    rows = list(workspace.datasets.get("set"))
+    found = workspace.datasets.check("set", quick=True).checkup.findings
+    assert [row.group for row in rows] == [f"patient=p{n // 2 % 2}" for n in range(6)]
+    assert [item.title for item in found if item.code == "parted-groups"] == [
+        "1 group stands in more than one split."
+    ]
+
+
+def test_a_rule_that_finds_nothing_is_refused_even_where_the_source_gives_the_splits(workspace, make_folder):
+    folder = make_folder({"train/cat": 2, "test/cat": 2})
+    recipe = Recipe(data=DataSection(group_by="column:nosuch"))
+
+    with pytest.raises(InvalidError) as caught:
+        workspace.datasets.add("set", folder, recipe=recipe)
+
+    assert str(caught.value) == "The rule 'column:nosuch' finds no group in any picture."
 
 
 def test_words_are_kept_as_those_of_a_list(workspace, draw):

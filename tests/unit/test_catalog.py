@@ -237,6 +237,42 @@ def test_a_word_that_no_ref_could_name_is_no_tag(tmp_path, catalog, commit, word
     assert not (tmp_path / "tags").exists()
 
 
+def test_a_deleted_tag_names_nothing_and_may_be_given_again(tmp_path, catalog, commit):
+    first, _ = commit("hotdog", "first")
+    commit("hotdog", "second")
+    catalog.tag("datasets", parse("hotdog:v1"), "best")
+
+    gone = catalog.untag("datasets", parse("hotdog"), "best")
+
+    assert gone == first
+    assert catalog.tags("datasets", "hotdog") == {}
+    with pytest.raises(NotFoundError):
+        catalog.find("datasets", parse("hotdog:best"))
+    assert catalog.tag("datasets", parse("hotdog:v1"), "best") == first
+
+
+@pytest.mark.parametrize(
+    ("ref", "tag", "hint"),
+    [
+        ("hotdog", "worst", "The tags of 'hotdog': 'best', 'shipped'."),
+        ("hotdog:v2", "best", "The tags of 'hotdog': 'best', 'shipped'."),
+        ("bun", "best", "'bun' has no tags."),
+    ],
+)
+def test_a_tag_that_is_not_there_cannot_be_deleted(catalog, commit, ref, tag, hint):
+    for name in ("hotdog", "bun"):
+        commit(name, "first")
+    commit("hotdog", "second")
+    for word in ("best", "shipped"):
+        catalog.tag("datasets", parse("hotdog:v1"), word)
+
+    with pytest.raises(NotFoundError) as caught:
+        catalog.untag("datasets", parse(ref), tag)
+
+    assert (str(caught.value), caught.value.hint) == (f"Dataset {ref!r} has no tag {tag!r}.", hint)
+    assert catalog.tags("datasets", "hotdog") == {"best": 1, "shipped": 1}
+
+
 def test_a_tag_of_what_is_not_there_is_refused(tmp_path, catalog):
     with pytest.raises(NotFoundError) as caught:
         catalog.tag("datasets", parse("hotdog"), "best")
@@ -382,7 +418,7 @@ def test_a_version_that_a_tag_names_is_not_removed(catalog, commit):
 
     assert (str(caught.value), caught.value.hint) == (
         "The tag 'best' names 'hotdog:v1'.",
-        "Move it first: regraft dataset tag hotdog:VERSION best",
+        "Delete it first: regraft dataset tag hotdog best --delete",
     )
     assert catalog.numbers("datasets", "hotdog") == [1]
 

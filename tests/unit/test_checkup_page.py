@@ -235,6 +235,19 @@ def test_the_same_input_gives_the_same_page():
     assert gallery_page("a", rows(), {}) == gallery_page("a", list(reversed(rows())), {})
 
 
+def test_what_is_not_shown_of_a_finding_is_counted_in_its_pictures():
+    three = tuple(example(f"{index}.jpg") for index in range(3))
+
+    lines = checkup_text.summary(checkup(finding(count=20, examples=three))).splitlines()
+
+    assert lines[2:6] == [
+        "          - 0.jpg",
+        "          - 1.jpg",
+        "          - 2.jpg",
+        "          - and 17 more",
+    ]
+
+
 def test_the_terminal_shows_the_gravest_first():
     examples = tuple(example(f"{index}.jpg") for index in range(5))
 
@@ -250,7 +263,7 @@ def test_the_terminal_shows_the_gravest_first():
         "          - 0.jpg",
         "          - 1.jpg",
         "          - 2.jpg",
-        "          - and 2 more examples",
+        "          - and 2 more",
         "",
         "note      Something is name-clash.",
         "          Mend what is name-clash.",

@@ -1,6 +1,8 @@
 """Pictures written where other programs find them, and what comes back."""
 
+import io
 import json
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from regraft import durable
-from regraft.data import ingest, parquet_writer, zip_writer
+from regraft.data import ingest, parquet_writer
 from regraft.data.assembly import open_rows
 from regraft.data.export import export, format_of
 from regraft.data.naming import MAX_NAME, safe
@@ -21,6 +23,7 @@ from regraft.data.sources.zips import read_zip
 from regraft.errors import ConflictError, IntegrityError, InvalidError, StorageError
 from regraft.progress import silent
 from regraft.records import DatasetVersion, SplitRule, digest
+from regraft.store import zips
 from regraft.store.opening import open_store
 
 #: Key, label, split, group, metadata.
@@ -151,22 +154,21 @@ def test_equal_rows_give_equal_files(stored, out, name):
 
 
 def test_an_archive_beyond_the_limits_of_the_old_form_is_written_in_the_new_one(stored, out, monkeypatch):
-    monkeypatch.setattr(zip_writer, "_LIMIT", 500)
-    monkeypatch.setattr(zip_writer, "_MANY", 3)
+    monkeypatch.setattr(zips, "LARGE", 500)
+    monkeypatch.setattr(zips, "MANY", 3)
 
     path = stored.export(out / "photos.zip")
 
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         assert archive.read(paths(stored)[5]) == pictures(stored)[paths(stored)[5]]
-        assert [info.extract_version for info in archive.infolist()][:: len(PICTURES)] == [20, 45]
     assert b"PK\6\6" in path.read_bytes()
     assert len(read_zip(path).entries) == len(PICTURES)
 
 
 def test_an_archive_without_pictures_is_one(tmp_path):
     path = tmp_path / "empty.zip"
-    path.write_bytes(b"".join(zip_writer.write_zip([])))
+    path.write_bytes(b"".join(zips.stored([])))
 
     with zipfile.ZipFile(path) as archive:
         assert archive.namelist() == []
@@ -242,11 +244,10 @@ def test_a_parquet_file_brings_everything_back(stored, out):
     assert (said(listing.entries), listing.refused) == (stated(stored), [])
 
 
-@pytest.mark.parametrize(("name", "reader"), [("photos", read_folder), ("photos.zip", read_zip)])
-def test_folders_and_archives_bring_pictures_labels_and_splits_back(stored, out, name, reader):
-    path = stored.export(out / name)
+def test_the_folders_of_an_export_bring_pictures_labels_and_splits_back(stored, out):
+    path = stored.export(out / "photos")
 
-    listing = reader(path)
+    listing = read_folder(path)
 
     found = {entry.key: (digest(entry.read()), entry.label, entry.split) for entry in listing.entries}
     assert found == {
@@ -262,6 +263,46 @@ def test_a_folder_that_is_as_it_was_exported_brings_everything_back(stored, out)
     assert (said(listing.entries), listing.refused) == (stated(stored), [])
 
 
+@pytest.mark.parametrize("top", ["", "photos/"])
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_an_archive_of_an_export_brings_everything_back(stored, out, kind, top):
+    members = {f"{top}{name}": data for name, data in files(stored.export(out / "photos")).items()}
+    path = out / f"packed.{kind}"
+    if kind == "zip":
+        path.write_bytes(b"".join(zips.stored(members.items())))
+    else:
+        with tarfile.open(path, "w:gz") as archive:
+            for name, data in sorted(members.items()):
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+
+    listing = read(path)
+
+    assert (said(listing.entries), listing.refused, listing.ignored) == (stated(stored), [], {})
+    assert listing.reader == kind[:3]
+
+
+@pytest.mark.parametrize("change", ["more", "less", "moved", "other list"])
+def test_an_archive_that_was_changed_since_says_that_its_list_does_not_fit(stored, out, change):
+    members = files(stored.export(out / "photos"))
+    if change == "more":
+        members["train/cat/new.png"] = members["train/cat/0.png"]
+    elif change == "less":
+        del members["train/cat/0.png"]
+    elif change == "moved":
+        members["val/cat/0.png"] = members.pop("train/cat/0.png")
+    else:
+        members["rows.jsonl"] = b"somebody's own"
+    path = out / "photos.zip"
+    path.write_bytes(b"".join(zips.stored(members.items())))
+
+    listing = read(path)
+
+    assert {entry.key for entry in listing.entries} == members.keys() - {"rows.jsonl"}
+    assert listing.ignored == {"lists (rows.jsonl) that do not fit the files": 1}
+
+
 @pytest.mark.parametrize("change", ["more", "moved", "other list"])
 def test_a_folder_that_was_changed_since_is_read_as_it_is(stored, out, change):
     path = stored.export(out / "photos")
@@ -274,6 +315,7 @@ def test_a_folder_that_was_changed_since_is_read_as_it_is(stored, out, change):
 
     listing = read(path)
 
+    assert listing.ignored == {"lists (rows.jsonl) that do not fit the files": 1}
     there = {name for name in files(path) if name != "rows.jsonl"}
     assert {entry.key for entry in listing.entries} == there
     assert {entry.key: entry.label for entry in listing.entries} == {

@@ -110,9 +110,79 @@ def test_where_no_checksum_is_known_the_one_that_was_found_is_kept(tmp_path, web
 
     path = Downloads(tmp_path).fetch(remote(url), silent)
 
-    assert files(path.parent) == [".lock", "data.bin", "data.bin.sha256"]
+    assert files(path.parent) == [".lock", "data.bin", "data.bin.json", "data.bin.sha256"]
     assert (path.parent / "data.bin.sha256").read_text() == f"{SUMS['sha256']}  data.bin\n"
     assert caplog.messages == [f"The sha256 of {url} is {SUMS['sha256']}."]
+
+
+@pytest.mark.parametrize(
+    "named", [{"etag": '"one"'}, {"etag": "", "modified": "Wed, 21 Oct 2015 07:28:00 GMT"}]
+)
+def test_without_a_checksum_the_server_is_asked_whether_the_file_is_the_same(tmp_path, web, named, caplog):
+    file = remote(web.serve("/data.bin", BODY, **named))
+    path = Downloads(tmp_path).fetch(file, silent)
+    told = []
+
+    same = Downloads(tmp_path).fetch(file, lambda task, *_: told.append(task))
+    web.serve("/data.bin", b"other", etag='"two"')
+    changed = Downloads(tmp_path).fetch(file, silent)
+
+    assert same == changed == path
+    assert set(told) == {"Checking data.bin"}
+    assert path.read_bytes() == b"other"
+    assert [bool({"If-None-Match", "If-Modified-Since"} & {*sent}) for sent in web.headers] == [
+        False,
+        True,
+        True,
+    ]
+    assert (path.parent / "data.bin.sha256").read_text() == f"{sha256(b'other').hexdigest()}  data.bin\n"
+    assert caplog.messages == []
+
+
+def test_without_a_checksum_and_a_validator_the_file_is_fetched_anew(tmp_path, web):
+    file = remote(web.serve("/data.bin", BODY, etag=""))
+    path = Downloads(tmp_path).fetch(file, silent)
+    web.serve("/data.bin", b"other", etag="")
+
+    again = Downloads(tmp_path).fetch(file, silent)
+
+    assert again == path
+    assert path.read_bytes() == b"other"
+    assert files(path.parent) == [".lock", "data.bin", "data.bin.sha256"]
+
+
+@pytest.mark.parametrize("etag", ["", '"one"'])
+def test_without_a_checksum_and_a_server_the_copy_is_used_and_that_is_said_once(tmp_path, web, etag, caplog):
+    url = web.serve("/data.bin", BODY, etag=etag)
+    path = Downloads(tmp_path).fetch(remote(url), silent)
+    web.serve("/data.bin", b"", web.status(403), etag=etag)
+
+    again = Downloads(tmp_path).fetch(remote(url), silent)
+    offline = Downloads(tmp_path, offline=True).fetch(remote(url), silent)
+
+    assert again == offline == path
+    assert path.read_bytes() == BODY
+    said = f"The server does not let you have {url!r} (403 Forbidden). The copy that came earlier is used."
+    assert caplog.messages == [said]
+
+
+def test_a_copy_that_was_removed_by_hand_is_fetched_anew(tmp_path, web):
+    file = remote(web.serve("/data.bin", BODY, etag='"one"'))
+    path = Downloads(tmp_path).fetch(file, silent)
+    path.unlink()
+
+    again = Downloads(tmp_path).fetch(file, silent)
+
+    assert again.read_bytes() == BODY
+
+
+def test_an_error_is_raised_and_not_told_besides(tmp_path, web, caplog):
+    url = web.serve("/data.bin", BODY, web.status(404))
+
+    with pytest.raises(FetchError):
+        Downloads(tmp_path).fetch(remote(url), silent)
+
+    assert caplog.messages == []
 
 
 def test_an_empty_file_is_a_file(tmp_path, web):

@@ -10,6 +10,7 @@ from regraft.data.sources import lists, readers
 from regraft.data.sources.readers import Source
 from regraft.errors import InvalidError, NotFoundError
 from regraft.records import Refused
+from regraft.store.zips import stored
 
 
 @pytest.fixture
@@ -131,13 +132,13 @@ def test_rows_that_cannot_be_used_are_refused_with_their_line(write):
         "b.png",
         "sub/c.png",
     )
-    outside = f"outside {str(path.parent)!r}; give its folder with --root"
+    outside = "outside the list's folder: give its folder with --root"
 
     listing = readers.read(path)
 
     assert [entry.key for entry in listing.entries] == ["a.png", "b.png"]
     assert [item.reason for item in listing.refused] == [
-        "line 3: there is no such file",
+        "line 3: there is no such file below the list's folder, or --root",
         "line 4: no label",
         "line 5: unknown split 'later': write train, val or test",
         "line 6: no path",
@@ -161,7 +162,7 @@ def test_a_link_out_of_the_root_is_refused_and_one_inside_is_followed(write, tmp
     listing = readers.read(path)
 
     assert [entry.key for entry in listing.entries] == ["near.png"]
-    reason = f"outside {str(tmp_path / 'in')!r}; give its folder with --root"
+    reason = "outside the list's folder: give its folder with --root"
     assert [item.reason for item in listing.refused] == [f"line 3: {reason}", f"line 4: {reason}"]
 
 
@@ -365,6 +366,30 @@ def test_a_line_that_is_no_json_object_is_refused(write, line, words):
         readers.read(path)
 
     assert str(caught.value).startswith(f"Line 2 of {str(path)!r} cannot be read: {words}")
+
+
+@pytest.mark.parametrize("name", ["list.json", "list.jsonl", "list"])
+@pytest.mark.parametrize("gap", ["", "\n  "])
+def test_a_json_array_is_called_one(write, name, gap):
+    path = write(name, f'[{gap}{{"path":"a.png","label":"cat"}}]', "a.png")
+
+    with pytest.raises(InvalidError) as caught:
+        readers.read(path, readers.Source(reader="jsonl" if gap and name == "list" else ""))
+
+    assert str(caught.value) == f"{str(path)!r} is a JSON array."
+    assert caught.value.hint == "Write one object on each line."
+
+
+@pytest.mark.parametrize("forced", ["csv", "jsonl"])
+def test_an_archive_in_place_of_a_list_is_called_one(tmp_path, forced):
+    path = tmp_path / "photos.zip"
+    path.write_bytes(b"".join(stored([("cat/0.png", b"a")])))
+
+    with pytest.raises(InvalidError) as caught:
+        readers.read(path, readers.Source(reader=forced))
+
+    assert str(caught.value) == f"{str(path)!r} is a zip archive, not a list."
+    assert caught.value.hint == "Leave --reader out."
 
 
 def test_json_lines_without_paths_are_refused_with_the_names_they_have(write):

@@ -19,7 +19,7 @@ from regraft.data.sources import class_names, readers
 from regraft.data.sources.drawn import Drawn
 from regraft.data.sources.named import SETS
 from regraft.data.sources.pickled import read_pickled
-from regraft.errors import InvalidError, NotFoundError
+from regraft.errors import FetchError, InvalidError, NotFoundError
 
 
 @pytest.fixture
@@ -291,6 +291,27 @@ def test_an_unknown_set_and_a_folder_without_the_set_are_not_found(tmp_path):
         "Did you mean 'mnist'?",
     )
     assert str(absent.value) == f"There is no copy of the set in {str(tmp_path)!r}."
+
+
+def test_a_set_that_cannot_be_fetched_names_its_first_file_and_the_way_with_a_copy():
+    asked = []
+
+    def locate(file):
+        asked.append(file.name)
+        raise FetchError(f"There is nothing at {file.urls[0]!r} (404 Not Found).", hint="Check the address.")
+
+    with pytest.raises(FetchError) as caught:
+        readers.read_named("fashion-mnist", locate)
+
+    assert asked == ["train-images-idx3-ubyte.gz"]
+    assert str(caught.value) == (
+        "There is nothing at 'http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+        "train-images-idx3-ubyte.gz' (404 Not Found)."
+    )
+    assert caught.value.hint == (
+        "Check the address. Or add a copy of the set: "
+        "regraft dataset add fashion-mnist FOLDER --reader fashion-mnist."
+    )
 
 
 def test_every_set_says_whose_it_is_and_how_its_files_are_known():

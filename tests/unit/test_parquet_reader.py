@@ -139,8 +139,8 @@ def test_paths_in_place_of_pictures_are_read_from_the_root(write, tmp_path):
     found = [[(entry.key, entry.read()) for entry in listing.entries] for listing in listings]
     assert found == [[("a.png", b"a")], [("a.png", b"a")]]
     assert [item.reason for listing in listings for item in listing.refused] == [
-        f"plain/000001: outside {str(tmp_path / 'photos')!r}; give its folder with --root",
-        "struct/000001: there is no such file",
+        "plain/000001: outside the list's folder: give its folder with --root",
+        "struct/000001: there is no such file below the list's folder, or --root",
     ]
 
 

@@ -105,6 +105,108 @@ def test_folders_inside_a_class_folder_belong_to_the_class(make_folder):
     ]
 
 
+@pytest.mark.parametrize("top", ["photos", "wrap/photos"])
+@pytest.mark.parametrize(
+    ("counts", "labels"),
+    [
+        ({"glass": 1, "metal": 1}, {("glass/0.png", "glass", ""), ("metal/0.png", "metal", "")}),
+        (
+            {"train/glass": 1, "test/glass": 1},
+            {("train/glass/0.png", "glass", "train"), ("test/glass/0.png", "glass", "test")},
+        ),
+    ],
+)
+def test_a_folder_around_the_classes_or_the_splits_is_passed_through(make_folder, counts, labels, top):
+    root = make_folder({f"{top}/{name}": count for name, count in counts.items()}, name="outer")
+    (root / "README.txt").write_text("about")
+
+    listing = readers.read(root)
+
+    assert set(listed(listing)) == labels
+    assert listing.refused == [Refused(key="README.txt", reason="not inside a class folder")]
+
+
+@pytest.mark.parametrize(
+    "counts", [{"cat": 2}, {"cat/2023/may": 2}, {"cat/2022": 1, "cat/2023": 1, "cat": 1}]
+)
+def test_the_pictures_of_one_class_stay_that_class(make_folder, counts):
+    root = make_folder(counts)
+
+    listing = readers.read(root)
+
+    assert {entry.label for entry in listing.entries} == {"cat"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "place", "row", "hint"),
+    [
+        ("flat", "flat/labels.csv", "0.png", "flat/labels.csv"),
+        ("flat", "labels.csv", "flat/0.png", "labels.csv"),
+        ("flat", "labels.csv", "0.png", "labels.csv --root {}/flat"),
+        ("flat/images", "flat/labels.csv", "images/0.png", "flat/labels.csv"),
+        ("flat/images", "flat/labels.csv", "0.png", "flat/labels.csv --root {}/flat/images"),
+    ],
+)
+def test_a_list_beside_or_above_pictures_without_classes_is_named(
+    make_folder, tmp_path, folder, place, row, hint
+):
+    make_folder({folder: 2}, name=".")
+    (tmp_path / place).write_text(f"path,label\n{row},cat\n")
+
+    with pytest.raises(InvalidError) as caught:
+        readers.read(tmp_path / folder)
+
+    name = f"{str(tmp_path / folder)!r}"
+    assert (
+        str(caught.value) == f"The pictures of {name} are not in class folders, but in the list 'labels.csv'."
+    )
+    assert caught.value.hint == f"Add the list: regraft dataset add NAME {tmp_path}/{hint.format(tmp_path)}"
+
+
+def test_a_list_of_pictures_in_one_folder_below_is_named(make_folder):
+    root = make_folder({"images": 2})
+    (root / "labels.tsv").write_text("path\tlabel\nimages/0.png\tcat\nimages/1.png\tdog\n")
+
+    with pytest.raises(InvalidError) as caught:
+        readers.read(root)
+
+    assert caught.value.hint == f"Add the list: regraft dataset add NAME {root}/labels.tsv"
+
+
+def test_a_table_that_names_no_pictures_is_no_list(make_folder):
+    root = make_folder({"cat": 1})
+    (root / "notes.csv").write_text("path,label\nelsewhere.png,cat\nnowhere.png,dog\n")
+
+    listing = readers.read(root)
+
+    assert listed(listing) == [("cat/0.png", "cat", "")]
+    assert listing.refused == [Refused(key="notes.csv", reason="not inside a class folder")]
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("minst", "Did you mean 'mnist'? It may be a folder of class folders, or a named set: digits, "),
+        (
+            "fashion_mnist",
+            "Did you mean 'fashion-mnist'? It may be a folder of class folders, or a named set: ",
+        ),
+        (
+            "imagenet",
+            "Give the folder that holds one folder for each class, or a named set: digits, planted, ",
+        ),
+    ],
+)
+def test_a_word_that_is_no_folder_may_have_meant_a_set(tmp_path, monkeypatch, name, start):
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(NotFoundError) as caught:
+        readers.read(Path(name))
+
+    assert str(caught.value) == f"There is no folder {name!r}."
+    assert caught.value.hint.startswith(start)
+
+
 def test_a_file_outside_every_class_folder_is_refused(make_folder):
     root = make_folder({"cat": 1, ".": 1})
     nested = make_folder({"train/cat": 1, "train": 1, "test/cat": 1, ".": 1}, name="nested")

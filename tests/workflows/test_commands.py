@@ -101,7 +101,7 @@ def test_an_empty_workspace_says_how_to_begin(run, tmp_path):
 
 
 def test_a_tag_names_a_version_until_it_moves(tuned, run, home):
-    assert run("model", "tag", "photos:v1", "best", home=home).out == "photos:v1\n"
+    assert run("model", "tag", "photos:v1", "best", home=home).out == "photos:v1 is now also photos:best\n"
 
     said = run("model", "info", "photos:best", "--json", home=home)
 

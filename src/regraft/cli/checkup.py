@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import click
 
 from regraft.cli.output import plain, with_workspace
-from regraft.records import Severity
 from regraft.reports.checkup_text import summary
+from regraft.reports.findings import SEVERITIES
 from regraft.workspace.datasets import CheckResult
 from regraft.workspace.main import Workspace
-
-#: From grave to mild, and last what no finding reaches.
-_SEVERITIES = get_args(Severity)
 
 
 def show(result: CheckResult) -> str:
@@ -36,7 +33,7 @@ def exit_code(result: CheckResult) -> int:
 @click.option("--quick", is_flag=True, help="Leave out wrong labels: the net need not see each picture.")
 @click.option(
     "--fail-on",
-    type=click.Choice([*_SEVERITIES, "never"]),
+    type=click.Choice([*SEVERITIES, "never"]),
     default="never",
     show_default=True,
     help="Exit with 5 where there is a finding of this severity or a graver one.",

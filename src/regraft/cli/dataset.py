@@ -9,12 +9,15 @@ from typing import Any
 import click
 
 from regraft.cli.checkup import check
-from regraft.cli.dataset_in import add, build, edit, import_
+from regraft.cli.dataset_edit import edit
+from regraft.cli.dataset_in import add, build, import_
 from regraft.cli.dataset_out import copy, export
-from regraft.cli.output import bytes_text, columns, facts, in_browser, plain, with_workspace
+from regraft.cli.dataset_past import history, list_, tag, tags_to_json
+from regraft.cli.output import bytes_text, columns, facts, in_browser, plain, short, with_workspace
 from regraft.data.diff import Diff
-from regraft.records import DatasetVersion, Row, Version
+from regraft.records import Row, Version
 from regraft.reports.diff_text import summary
+from regraft.reports.words import number
 from regraft.workspace.dataset import Dataset
 from regraft.workspace.main import Workspace
 
@@ -24,74 +27,79 @@ def dataset() -> None:
     """Labelled pictures in versions that never change."""
 
 
-for command in (add, build, edit, import_, export, copy, check):
+for command in (add, build, edit, import_, list_, history, tag, export, copy, check):
     dataset.add_command(command)
 
 
-def show_list(versions: list[Version]) -> str:
-    """Write a line for each dataset."""
-    rows = []
-    for version in versions:
-        record = version.read(DatasetVersion)
-        splits = ", ".join(f"{split} {count:,}" for split, count in record.split_sizes().items())
-        rows.append((version, f"{record.count:,}", len(record.labels), splits, bytes_text(record.size)))
-    header = ("dataset", "pictures", "classes", "splits", "size")
-    return columns(header, rows, empty="No datasets yet. Add one: regraft dataset add NAME FOLDER")
-
-
-@dataset.command("list")
-@with_workspace(show_list)
-def list_(workspace: Workspace) -> list[Version]:
-    """List the latest version of every dataset."""
-    return workspace.datasets.list()
-
-
-def show_info(data: Dataset) -> str:
+def show_info(told: tuple[Dataset, dict[str, int]]) -> str:
     """Write the facts of a version, its classes by split, and the files that could not be used."""
+    data, tags = told
     record = data.record
-    sizes = record.split_sizes()
+    sizes, splits = record.split_sizes(), record.splits
     lines = [
         facts(
             [
                 ("dataset", data.version),
                 ("digest", data.version.digest),
-                ("pictures", f"{record.count:,} ({bytes_text(record.size)}, in {len(record.packs)} packs)"),
+                *([("tags", ", ".join(tags))] if tags else []),
+                (
+                    "pictures",
+                    f"{record.count:,} ({bytes_text(record.size)}, in {number(len(record.packs), 'pack')})",
+                ),
                 (
                     "splits",
                     "given" if not record.split_rule.fractions else f"made, seed {record.split_rule.seed}",
                 ),
-                ("refused", f"{record.refused_count} files"),
+                ("refused", number(record.refused_count, "file")),
             ]
         ),
         "",
         columns(
             ("class", *sizes),
-            [(name, *(record.splits[split].get(name, 0) for split in sizes)) for name in record.labels],
+            [(short(name), *(splits[split].get(name, 0) for split in sizes)) for name in record.labels],
             empty="",
         ),
     ]
     if data.refused:
-        lines += ["", columns(("refused", "reason"), [(i.key, i.reason) for i in data.refused], empty="")]
+        lines += [
+            "",
+            columns(("refused", "reason"), [(short(i.key), i.reason) for i in data.refused], empty=""),
+        ]
     return "\n".join(lines)
 
 
-def info_to_json(data: Dataset) -> Any:
-    """Return the manifest and the refused files."""
-    return {**plain(data.version), "refused_files": plain(data.refused)}
+def info_to_json(told: tuple[Dataset, dict[str, int]]) -> Any:
+    """Return the manifest, the tags and the refused files."""
+    data, tags = told
+    return {**plain(data.version), "tags": tags_to_json(tags), "refused_files": plain(data.refused)}
 
 
 @dataset.command()
 @click.argument("name")
 @with_workspace(show_info, to_json=info_to_json)
-def info(workspace: Workspace, name: str) -> Dataset:
+def info(workspace: Workspace, name: str) -> tuple[Dataset, dict[str, int]]:
     """Show what dataset NAME holds, and which files could not be used."""
-    return workspace.datasets.get(name)
+    data = workspace.datasets.get(name)
+    tags = workspace.datasets.tags(name)
+    return data, {tag: place for tag, place in tags.items() if place == data.version.number}
 
 
 def show_rows(rows: list[Row]) -> str:
-    """Write a line for each row."""
-    table = [(row.key, row.label, row.split, f"{row.width}x{row.height}", row.digest[:12]) for row in rows]
-    return columns(("key", "label", "split", "pixels", "digest"), table, empty="no rows")
+    """Write a line for each row, with its metadata where one has any."""
+    extra = any(row.metadata != "{}" for row in rows)
+    table = [
+        (
+            short(row.key),
+            short(row.label),
+            row.split,
+            f"{row.width}x{row.height}",
+            row.digest[:12],
+            *([short(row.metadata) if row.metadata != "{}" else ""] if extra else []),
+        )
+        for row in rows
+    ]
+    header = ("key", "label", "split", "pixels", "digest", *(["metadata"] if extra else []))
+    return columns(header, table, empty="no rows")
 
 
 @dataset.command()
@@ -109,23 +117,6 @@ def head(workspace: Workspace, name: str, count: int) -> list[Row]:
 def show(workspace: Workspace, name: str) -> Path:
     """Open a page with pictures of each class of dataset NAME, and print where it lies."""
     return in_browser(workspace.datasets.show(name))
-
-
-@dataset.command()
-@click.argument("name")
-@click.argument("tag")
-@with_workspace(str)
-def tag(workspace: Workspace, name: str, tag: str) -> Version:
-    """Let TAG name a version of a dataset, as in `regraft dataset tag photos:v2 clean`."""
-    return workspace.datasets.tag(name, tag)
-
-
-@dataset.command()
-@click.argument("name")
-@with_workspace(show_list)
-def history(workspace: Workspace, name: str) -> list[Version]:
-    """List the versions of dataset NAME, the oldest first."""
-    return workspace.datasets.history(name)
 
 
 @dataset.command()

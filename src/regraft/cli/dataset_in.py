@@ -1,4 +1,4 @@
-"""`regraft dataset add`, `build`, `edit`, `import`: what makes a new version."""
+"""`regraft dataset add`, `build`, `import`: what makes a new version."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 
 from regraft import durable
 from regraft.cli.finetune import describe
-from regraft.cli.output import with_workspace
+from regraft.cli.output import pair, with_workspace
 from regraft.data.ingest import Added
 from regraft.data.sources import readers
 from regraft.errors import InvalidError
@@ -75,7 +75,7 @@ def add(
         name,
         source,
         mode=mode,
-        reading=readers.Source(reader=reader, columns=dict(map(_pair, columns)), root=root),
+        reading=readers.Source(reader=reader, columns=dict(map(pair, columns)), root=root),
         checksum=said[0] if said else "",
         decode=not header_only,
         recipe=read_recipe(None, settings),
@@ -112,53 +112,13 @@ def build(workspace: Workspace, name: str, rows: Path, mode: Any) -> Added:
     return builder.added
 
 
-@click.command()
-@click.argument("name")
-@click.option("--relabel", multiple=True, metavar="KEY=LABEL", help="Give a picture another label.")
-@click.option("--drop", multiple=True, metavar="KEY", help="Leave a picture out.")
-@click.option("--move", multiple=True, metavar="KEY=SPLIT", help="Put a picture and its family into a split.")
-@click.option("--undo", is_flag=True, help="Take back what the version itself changed.")
-@with_workspace(lambda version: "nothing changed" if version is None else str(version))
-def edit(
-    workspace: Workspace,
-    name: str,
-    relabel: tuple[str, ...],
-    drop: tuple[str, ...],
-    move: tuple[str, ...],
-    undo: bool,
-) -> Version | None:
-    """Change labels and splits of dataset NAME by hand, as a new version.
-
-    Your files stay as they are; the change holds when the same source is added again.
-    """
-    if not (relabel or drop or move or undo):
-        raise click.UsageError("Say what to change: --relabel, --drop, --move or --undo.")
-    with workspace.datasets.edit(name) as changes:
-        if undo:
-            changes.undo()
-        for key, label in map(_pair, relabel):
-            changes.relabel(key, label)
-        for key in drop:
-            changes.drop(key)
-        for key, split in map(_pair, move):
-            changes.move(key, split)
-    return changes.result
-
-
 @click.command("import")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--name", help="What the dataset is called here.  [default: as in the bundle]")
-@with_workspace(str)
+@with_workspace(lambda version: "\n".join(describe(version, None)))
 def import_(workspace: Workspace, bundle: Path, name: str | None) -> Version:
     """Take a dataset version out of BUNDLE, a file that `dataset export NAME FILE.regraft` has written."""
     return workspace.datasets.import_(bundle, name=name)
-
-
-def _pair(words: str) -> tuple[str, str]:
-    key, equals, value = words.rpartition("=")  # a key is the name of a file, and may have one
-    if not equals:
-        raise click.UsageError(f"{words!r} has no '='.")
-    return key, value
 
 
 def _objects(rows: Iterable[bytes], source: Path) -> Iterator[tuple[int, dict[str, Any]]]:

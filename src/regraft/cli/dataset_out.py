@@ -7,8 +7,17 @@ from pathlib import Path
 import click
 
 from regraft.cli.output import bytes_text, with_workspace
+from regraft.records import DatasetVersion, Version
+from regraft.reports.words import classes, number, pictures
 from regraft.store.copies import Copied
 from regraft.workspace.main import Workspace
+
+
+def show_exported(told: tuple[Version, Path]) -> str:
+    """Say what was written, and where."""
+    version, path = told
+    record = version.read(DatasetVersion)
+    return f"{version}  {pictures(record.count)} of {classes(len(record.labels))} written to {path}"
 
 
 @click.command()
@@ -20,22 +29,30 @@ from regraft.workspace.main import Workspace
     help="What to write.  [default: by the suffix of PATH]",
 )
 @click.option("--replace", is_flag=True, help="Replace PATH where it is a file.")
-@with_workspace(str)
-def export(workspace: Workspace, name: str, path: Path, format: str | None, replace: bool) -> Path:  # noqa: A002
+@with_workspace(show_exported, to_json=lambda told: str(told[1]))
+def export(
+    workspace: Workspace,
+    name: str,
+    path: Path,
+    format: str | None,  # noqa: A002
+    replace: bool,
+) -> tuple[Version, Path]:
     """Write dataset NAME to PATH: a folder, a .zip, a .parquet file, or a .regraft bundle.
 
     A folder and a zip hold the pictures as SPLIT/CLASS/NAME and a list, rows.jsonl, with everything else. A
     bundle carries the version itself, digest and all, to another workspace: `regraft dataset import`.
     """
-    return workspace.datasets.export(name, path, format=format or "", replace=replace)
+    version = workspace.datasets.get(name).version
+    written = workspace.datasets.export(str(version), path, format=format or "", replace=replace)
+    return version, written
 
 
 def show_copied(result: Copied) -> str:
     """Say what travelled."""
     state = "copied" if result.new else "there already"
     return (
-        f"{result.version}  {state}: {result.sent} files sent ({bytes_text(result.sent_bytes)}), "
-        f"{result.present} there already"
+        f"{result.version}  {state}: {number(result.sent, 'file')} sent ({bytes_text(result.sent_bytes)}), "
+        f"{result.present:,} there already"
     )
 
 

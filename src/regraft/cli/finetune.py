@@ -10,7 +10,7 @@ from regraft.cli.output import facts, with_workspace
 from regraft.data.ingest import Added
 from regraft.records import DatasetVersion, Report, Version
 from regraft.reports.text import summary
-from regraft.reports.words import printable
+from regraft.reports.words import classes, number, pictures, printable
 from regraft.workspace.main import FinetuneResult, Workspace
 
 #: Refused files that the screen names.
@@ -56,16 +56,18 @@ def describe(dataset: Version, added: Added | None) -> list[str]:
     splits = ", ".join(f"{count:,} {split}" for split, count in record.split_sizes().items())
     state = "" if added is None else ("new version" if added.new else "unchanged")
     lines = [
-        f"{dataset}  {record.count:,} pictures of {len(record.labels)} classes ({splits})"
+        f"{dataset}  {pictures(record.count)} of {classes(len(record.labels))} ({splits})"
         + (f", {state}" if state else "")
     ]
+    if added is not None and added.gone:
+        lines.append(f"  left out, since the source does not have them any more: {added.gone:,}")
     if added is not None:
         lines += [f"  {printable(gap)}" for gap in _gaps(record)]
     if added is not None and added.ignored:
         words = ", ".join(f"{count} {kind}" for kind, count in sorted(added.ignored.items()))
         lines.append(f"  passed over: {words}")
     if added is not None and added.refused:
-        lines.append(f"  {len(added.refused)} files cannot be used:")
+        lines.append(f"  {number(len(added.refused), 'file')} cannot be used:")
         lines += [f"    {printable(item.key)}: {printable(item.reason)}" for item in added.refused[:_SHOWN]]
         if len(added.refused) > _SHOWN:
             lines.append(f"    ... all of them: regraft dataset info {dataset.name}")

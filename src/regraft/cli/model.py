@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from regraft.cli.dataset_past import show_tagged, tagged_to_json
 from regraft.cli.output import columns, facts, with_workspace
 from regraft.records import ModelVersion, Version
+from regraft.reports.words import number, pictures
 from regraft.workspace.main import Workspace
 
 
@@ -47,13 +49,14 @@ def show_info(version: Version) -> str:
         ("input", f"{spec.size} x {spec.size}, crop {spec.crop}, mean {spec.mean}, std {spec.std}"),
         (
             "loaded",
-            f"{report.loaded} tensors, {report.converted} renamed, {len(report.unexpected)} left over",
+            f"{number(report.loaded, 'tensor')}, {report.converted} renamed, "
+            f"{len(report.unexpected)} left over",
         ),
         ("precision", record.precision or "not tried yet"),
     ]
     if learning is not None:
         pairs.append(
-            ("head", f"{learning.pictures} pictures, C {learning.C:g}, T {learning.temperature:.3f}")
+            ("head", f"{pictures(learning.pictures)}, C {learning.C:g}, T {learning.temperature:.3f}")
         )
     if lineage is not None:
         pairs += [
@@ -77,7 +80,8 @@ def info(workspace: Workspace, name: str) -> Version:
 @model.command()
 @click.argument("name")
 @click.argument("tag")
-@with_workspace(str)
-def tag(workspace: Workspace, name: str, tag: str) -> Version:
+@click.option("--delete", is_flag=True, help="Take the tag away.")
+@with_workspace(show_tagged, to_json=tagged_to_json)
+def tag(workspace: Workspace, name: str, tag: str, *, delete: bool) -> tuple[Version, str, bool]:
     """Let TAG name a version of a model, as in `regraft model tag photos:v2 best`."""
-    return workspace.models.tag(name, tag)
+    return workspace.models.tag(name, tag, delete=delete), tag, delete

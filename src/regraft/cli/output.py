@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any
+from unicodedata import combining, east_asian_width
 
 import click
 from pydantic import BaseModel
@@ -19,6 +20,9 @@ from regraft.cli.progress import Bars
 from regraft.records import Version
 from regraft.reports.words import printable
 from regraft.workspace.main import open as open_workspace
+
+#: Columns that a key or a label may take in a table.
+_LONGEST = 60
 
 
 def plain(value: Any) -> Any:
@@ -78,11 +82,42 @@ def columns(header: Sequence[str], rows: Iterable[Sequence[object]], *, empty: s
     if not lines:
         return empty
     lines.insert(0, tuple(word.upper() for word in header))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        "  ".join(
+            cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True)
+        ).rstrip()
         for line in lines
     )
+
+
+def short(text: str) -> str:
+    """Leave out the middle of a text that is too long for a table; what is left has 60 columns."""
+    text = printable(text)
+    if _width(text) <= _LONGEST:
+        return text
+    head, tail = text, ""
+    while _width(head) > _LONGEST // 2:
+        head = head[:-1]
+    rest = _LONGEST - _width(head) - 1
+    for number in range(len(text) - 1, 0, -1):
+        if _width(text[number:]) > rest:
+            break
+        tail = text[number:]
+    return f"{head}\N{HORIZONTAL ELLIPSIS}{tail}"
+
+
+def pair(words: str) -> tuple[str, str]:
+    """Parse `KEY=VALUE`; a key may have an equals sign, as names of files may."""
+    key, equals, value = words.rpartition("=")
+    if not equals:
+        raise click.UsageError(f"{words!r} has no '='.")
+    return key, value
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> str:

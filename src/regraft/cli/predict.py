@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from regraft import durable
-from regraft.cli.output import columns, with_workspace
+from regraft.cli.output import columns, short, with_workspace
 from regraft.errors import InvalidPicture
 from regraft.records import Prediction
 from regraft.workspace.main import Workspace
@@ -25,9 +25,9 @@ def show(result: Sequence[Prediction]) -> str:
     rows = [
         (
             item.picture,
-            item.label if item.label is not None else f"({item.error})",
+            short(item.label) if item.label is not None else f"({item.error})",
             f"{item.probability:.1%}" if item.probability is not None else "",
-            ", ".join(f"{other.label} {other.probability:.1%}" for other in item.top[1:]),
+            ", ".join(f"{short(other.label)} {other.probability:.1%}" for other in item.top[1:]),
         )
         for item in result
     ]

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from regraft.cli.output import bytes_text, columns, facts, with_workspace
+from regraft.reports.words import number
 from regraft.store.gc import Collected
 from regraft.store.verify import Fault, Verified
 from regraft.workspace.main import Workspace
@@ -41,21 +42,21 @@ def show_verified(result: Verified) -> str:
     lines = [line for fault in result.faults for line in (*_fault_lines(fault), "")]
     how = "every byte was read" if result.deep else "packs were not read: --deep does"
     lines.append(
-        f"{_count(result.versions, 'version')} and {_count(result.objects, 'file')} "
+        f"{number(result.versions, 'version')} and {number(result.objects, 'file')} "
         f"({bytes_text(result.bytes)} compared with their digests; {how})"
     )
     if result.adopted:
         lines.append(f"made from versions of another workspace: {', '.join(result.adopted)}")
     if result.orphans:
         size = bytes_text(result.orphan_bytes)
-        spare = _count(result.orphans, "file")
+        spare = number(result.orphans, "file")
         lines.append(f"not needed by any version: {spare} ({size}), see `regraft store gc`")
-    lines.append(_count(len(result.faults), "fault") if result.faults else "everything is as it should be")
+    lines.append(number(len(result.faults), "fault") if result.faults else "everything is as it should be")
     return "\n".join(lines)
 
 
 def _fault_lines(fault: Fault) -> list[str]:
-    harmed = [f"{_count(count, 'picture')} of {version}" for version, count in fault.pictures.items()]
+    harmed = [f"{number(count, 'picture')} of {version}" for version, count in fault.pictures.items()]
     pairs = [
         ("needed by", ", ".join(fault.needed_by) or "nobody"),
         *([("harmed", ", ".join(harmed))] if harmed else []),
@@ -80,10 +81,10 @@ def show_collected(result: Collected) -> str:
         lines.append(f"and {len(result.removed) - _SHOWN:,} more")
     word = "would remove" if result.dry_run else "removed"
     pairs = [
-        (word, f"{_count(len(result.removed), 'file')}, {bytes_text(result.freed)}"),
-        ("left by killed writers", _count(result.drafts, "draft")),
-        ("too young", _count(result.kept_young, "file")),
-        ("held by a writer", _count(result.kept_by_lease, "file")),
+        (word, f"{number(len(result.removed), 'file')}, {bytes_text(result.freed)}"),
+        ("left by killed writers", number(result.drafts, "draft")),
+        ("too young", number(result.kept_young, "file")),
+        ("held by a writer", number(result.kept_by_lease, "file")),
     ]
     if result.wasted:
         pairs.append(("in packs, not needed", f"{bytes_text(result.wasted)}, which stay"))
@@ -107,7 +108,7 @@ def gc(workspace: Workspace, grace: float, dry_run: bool) -> Collected:
 
 def show_info(result: StoreInfo) -> str:
     """Write the counts."""
-    versions = ", ".join(_count(count, kind[:-1]) for kind, count in result.versions.items())
+    versions = ", ".join(number(count, kind[:-1]) for kind, count in result.versions.items())
     return facts(
         [
             ("versions", f"{versions}" + (f", {result.removed:,} removed" if result.removed else "")),
@@ -124,7 +125,3 @@ def show_info(result: StoreInfo) -> str:
 def info(workspace: Workspace) -> StoreInfo:
     """Show how many versions and bytes the workspace holds."""
     return workspace.store.info()
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}" + ("" if number == 1 else "s")

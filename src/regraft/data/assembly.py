@@ -62,7 +62,11 @@ class Assembly:
         self._mode = mode
         self._progress = progress
         made = parent.split_rule if parent else rule
-        self._rule = made if made.fractions else rule
+        group_by = rule.group_by or made.group_by
+        self._asked = group_by != (parent.split_rule.group_by if parent else "")
+        #: Pictures of the version before that the new one does not have.
+        self.gone = 0
+        self._rule = made if made.fractions else rule.model_copy(update={"group_by": group_by})
 
     def manifest(
         self,
@@ -71,8 +75,9 @@ class Assembly:
         places: Mapping[str, Place | Row],
         parent: str | None,
     ) -> tuple[DatasetVersion, list[Refused]]:
-        """Write the row tables; return the record of the version, and every file that it could not use."""
+        """Write the row tables; return the record of the version, and the files that could not be used."""
         old = self._old(kept)
+        kept = self._grouped(kept)
         kept, dropped, corrections = self._corrected(kept, old)
         more, new = self._without_clashes(kept, old) if self._mode == "append" else ([], list(kept))
         stay = (
@@ -90,11 +95,14 @@ class Assembly:
             now = {row.digest: row for row in stay}
             changes = {name: now.get(name) for name, row in old.items() if now.get(name) != row}
             segments = rewrite_rows(self._store.blobs, self._before.segments, changes)
+            self.gone = len(old) - len(stay)
+            listed = refused
         else:
             rows = placed
             segments = here.segments
-            every = dict.fromkeys([*_refused(self._store, here), *refused])
-            refused = sorted(every, key=lambda item: item.key)
+            since = {row.digest for row in placed} | {row.key for row in placed}
+            still = [item for item in read_refused(self._store, here) if not {item.digest, item.key} & since]
+            listed = sorted(dict.fromkeys([*still, *refused]), key=lambda item: item.key)
         given = all(item.entry.split for item in kept) and not (here and here.split_rule.fractions)
         packs = {row.pack for row in rows} | set(here.packs if here else ())
         self._store.packs.keep(packs)
@@ -103,14 +111,29 @@ class Assembly:
                 rows,
                 upon=here,
                 parent=parent,
-                rule=SplitRule(fractions={}, seed=0) if given else self._rule,
+                rule=SplitRule(fractions={}, seed=0, group_by=self._rule.group_by) if given else self._rule,
                 segments=append_rows(self._store.blobs, segments, placed),
-                refused=write_refused(self._store, refused),
-                refused_count=len(refused),
+                refused=write_refused(self._store, listed),
+                refused_count=len(listed),
                 corrections=write_corrections(self._store, corrections),
             ),
             refused,
         )
+
+    def _grouped(self, kept: Sequence[Checked]) -> list[Checked]:
+        """Give each picture the group that a rule finds in what the source says of it.
+
+        Times stand in the pictures, and not all of them have been looked at: `_families` groups by them.
+        """
+        if not self._rule.group_by or self._rule.group_by.startswith("time:") or not kept:
+            return list(kept)
+        groups = grouped(
+            [_member(item) for item in kept], self._rule.group_by, old_times=tuple, asked=self._asked
+        )
+        return [
+            replace(item, entry=replace(item.entry, group=group))
+            for item, group in zip(kept, groups, strict=True)
+        ]
 
     def _old(self, kept: Iterable[Checked]) -> dict[str, Row]:
         """Return the rows before, by digest: all of them in order, or those that are met again."""
@@ -139,17 +162,20 @@ class Assembly:
     def _without_clashes(
         self, kept: Sequence[Checked], old: Mapping[str, Row]
     ) -> tuple[list[Refused], list[Checked]]:
-        """Refuse what the rows that stay do not allow beside them; leave out what is there already."""
+        """Refuse what the rows that stay do not allow beside them; leave out what is there already.
+
+        A picture whose name another one has is called by its content too.
+        """
         names = {row.key for row in self._before.find("key", (item.entry.key for item in kept))}
         refused, new = [], []
         for item in kept:
             if row := old.get(item.digest):
                 if row.label != item.entry.label:
                     refused.append(refuse(item, f"the same picture is labelled {row.label!r} as {row.key!r}"))
-                elif row.key != item.entry.key:
+                elif row.key not in (item.entry.key, _longer(item)):
                     refused.append(refuse(item, f"the same picture as {row.key!r}"))
             elif item.entry.key in names:
-                refused.append(refuse(item, "another picture has this name already"))
+                new.append(replace(item, entry=replace(item.entry, key=_longer(item))))
             else:
                 new.append(item)
         return refused, new
@@ -209,21 +235,12 @@ class Assembly:
         return rows, refused
 
     def _families(self, new: Sequence[Checked], renewed: Mapping[str, Row]) -> tuple[list[str], list[Family]]:
-        if all(item.entry.split for item in new):  # the source decides
-            groups = [item.entry.group for item in new]
-            return groups, [Family(members=[n]) for n in range(len(new))]
-        members = [
-            Member(
-                key=item.entry.key,
-                digest=item.digest,
-                group=item.entry.group,
-                metadata=item.entry.metadata,
-                facts=item.facts,
-            )
-            for item in new
-        ]
+        members = [_member(item) for item in new]
         measured = Measured(self._store, self._before, self._progress)
-        groups = grouped(members, self._rule.group_by, old_times=lambda: self._old_times(measured))
+        by_time = self._rule.group_by if self._rule.group_by.startswith("time:") else ""
+        groups = grouped(members, by_time, old_times=lambda: self._old_times(measured), asked=self._asked)
+        if all(item.entry.split for item in new):  # the source decides; the doctor names what it parts
+            return groups, [Family(members=[n]) for n in range(len(new))]
         return groups, families(
             members,
             groups,
@@ -295,8 +312,26 @@ def refuse(item: Checked, reason: str) -> Refused:
     return Refused(key=item.entry.key, reason=reason, digest=item.digest, label=item.entry.label)
 
 
-def _refused(store: Store, record: DatasetVersion) -> tuple[Refused, ...]:
+def read_refused(store: Store, record: DatasetVersion) -> tuple[Refused, ...]:
+    """Return the files that a version could not use."""
     return REFUSED.validate_json(store.blobs.get(record.refused)) if record.refused else ()
+
+
+def _longer(item: Checked) -> str:
+    """Return the name of a picture whose own name another one has: with a part of its digest in it."""
+    stem, dot, suffix = item.entry.key.rpartition(".")
+    name = item.digest[:12]
+    return f"{stem}-{name}.{suffix}" if dot and "/" not in suffix else f"{item.entry.key}-{name}"
+
+
+def _member(item: Checked) -> Member:
+    return Member(
+        key=item.entry.key,
+        digest=item.digest,
+        group=item.entry.group,
+        metadata=item.entry.metadata,
+        facts=item.facts,
+    )
 
 
 def _renewed(item: Checked, old: Mapping[str, Row], places: Mapping[str, Place | Row]) -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import get_args
 
 from regraft.data.checks.classes import check_counts, check_names, check_splits
 from regraft.data.checks.copies import check_exact_copies, check_groups, check_look_alikes
@@ -11,7 +12,7 @@ from regraft.data.checks.patient import Patient
 from regraft.data.checks.quality import check_pictures, check_unreadable
 from regraft.data.checks.shortcuts import check_files, check_grey
 from regraft.progress import Progress
-from regraft.records import Finding
+from regraft.records import Finding, Severity
 
 __all__ = ["CHECKS", "Patient", "examine"]
 
@@ -29,7 +30,6 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[[Patient], Iterator[Finding]]], ..
     (("tiny", "blank", "dark", "overexposed", "blurred", "odd-aspect"), check_pictures),
     (("wrong-labels",), check_labels),
 )
-_SEVERITIES = ("error", "warning", "note")
 
 
 def examine(
@@ -44,5 +44,5 @@ def examine(
             found += check(patient)
             checked += codes
         progress("Examining the dataset", done, len(CHECKS))
-    found.sort(key=lambda finding: _SEVERITIES.index(finding.severity))
+    found.sort(key=lambda finding: get_args(Severity).index(finding.severity))
     return tuple(found), tuple(checked), skipped

@@ -17,14 +17,15 @@ from regraft import durable
 from regraft.data.naming import Layout
 from regraft.data.parallel import ordered
 from regraft.data.parquet_writer import write_parquet
-from regraft.data.zip_writer import write_zip
+from regraft.data.sources.arrange import OWN_LIST
 from regraft.errors import ConflictError, InvalidError, did_you_mean
 from regraft.progress import Progress
 from regraft.records import DatasetVersion, Row
 from regraft.store.opening import Store
+from regraft.store.zips import stored
 
 #: The list beside the pictures.
-ROWS = "rows.jsonl"
+ROWS = OWN_LIST
 
 _FORMATS = ("folder", "zip", "parquet")
 _SUFFIXES = {".zip": "zip", ".parquet": "parquet", ".regraft": "bundle"}
@@ -83,7 +84,7 @@ def export(
                 tree.put(name, data)
     else:
         chunks = (
-            write_zip(_members(pictures, record)) if kind == "zip" else write_parquet(pictures, record.labels)
+            stored(_members(pictures, record)) if kind == "zip" else write_parquet(pictures, record.labels)
         )
         durable.stream(path, chunks, replace=replace, point="export")
 

@@ -42,12 +42,17 @@ class Family:
 
 
 def grouped(
-    members: Sequence[Member], group_by: str, *, old_times: Callable[[], Iterable[tuple[int, str]]]
+    members: Sequence[Member],
+    group_by: str,
+    *,
+    old_times: Callable[[], Iterable[tuple[int, str]]],
+    asked: bool = True,
 ) -> list[str]:
     """Return the group of each member by a rule: `column:NAME`, `path:REGEX`, `time:SECONDS`, or nothing.
 
     A group that the source gave comes first. `old_times` tells when the old pictures were taken, and their
-    families. Raises InvalidError where the rule cannot be followed.
+    families. Raises InvalidError where the rule cannot be followed, or finds no group though a person has
+    `asked` for it now.
     """
     kind, _, words = group_by.partition(":")
     if not group_by:
@@ -64,7 +69,7 @@ def grouped(
             hint="Write column:NAME, path:REGEX or time:SECONDS.",
             where="group_by",
         )
-    if group_by and members and not any(found):
+    if group_by and asked and members and not any(found):
         raise InvalidError(
             f"The rule {group_by!r} finds no group in any picture.",
             hint={

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from regraft.data import facts, pictures
-from regraft.data.assembly import REFUSED, Assembly, Checked, Mode, open_rows, refuse
+from regraft.data.assembly import Assembly, Checked, Mode, open_rows, refuse
 from regraft.data.corrections import read_corrections
 from regraft.data.measured import Measured
 from regraft.data.parallel import ordered
@@ -20,6 +20,11 @@ from regraft.store.leases import lease
 from regraft.store.opening import Store
 from regraft.store.packs import PackWriter, Place
 from regraft.store.rows import Rows
+
+_FOLDER = "Give a folder with one folder of pictures for each class."
+_LIST = "Mend the list, or say with --root what its paths are relative to."
+#: What to do where a source of a kind gives no picture.
+_HINTS = {"csv": _LIST, "jsonl": _LIST, "parquet": _LIST, "build": "Append pictures that can be read."}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,13 @@ class Added:
     ignored: dict[str, int]
     #: Pictures that the version before did not have.
     new_pictures: int
+    #: Pictures that the version before had and this one does not.
+    gone: int
+
+    def __repr__(self) -> str:
+        return (
+            f"<Added {self.version}: {self.new_pictures} new, {self.gone} gone, {len(self.refused)} refused>"
+        )
 
 
 class Intake:
@@ -105,7 +117,7 @@ class Intake:
                 f"The first, {refused[0].key!r}: {refused[0].reason}."
                 if refused
                 else "There are no pictures.",
-                hint="Give a folder with one folder of pictures for each class.",
+                hint=_HINTS.get(listing.reader, _FOLDER),
             )
         known = self._known | self._dropped
         new = sum(item.digest not in known for item in kept)
@@ -116,6 +128,7 @@ class Intake:
             )
         places: dict[str, Place | Row] = {**self._old, **self._writer.finish()}
         lost: list[Refused] = []
+        gone = [0]
 
         def build(parent: Version | None) -> DatasetVersion:
             if parent and self._mode == "new":  # somebody made it meanwhile
@@ -130,8 +143,9 @@ class Intake:
             if not record.count:
                 raise InvalidError(
                     "The version would have no pictures.",
-                    hint="Give a folder with one folder of pictures for each class.",
+                    hint=_HINTS.get(listing.reader, _FOLDER),
                 )
+            gone.append(draft.gone)
             return record
 
         version, is_new = self._store.catalog.commit("datasets", self._name, build)
@@ -149,6 +163,7 @@ class Intake:
             refused=tuple(lost),
             ignored=dict(listing.ignored),
             new_pictures=new,
+            gone=gone[-1],
         )
 
     def _look_again(self, kept: list[Checked], made: DatasetVersion | None, before: Rows) -> list[Checked]:
@@ -213,11 +228,6 @@ def add(
             intake.take(item)
             progress("Reading pictures", done, len(listing.entries))
         return intake.commit(listing, progress, related=related)
-
-
-def read_refused(store: Store, record: DatasetVersion) -> tuple[Refused, ...]:
-    """Return the files that a version could not use."""
-    return REFUSED.validate_json(store.blobs.get(record.refused)) if record.refused else ()
 
 
 def _read_once() -> bytes:

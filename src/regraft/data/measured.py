@@ -47,8 +47,9 @@ class Measured:
         queries = similar.query_tokens(new["thumb"]).reshape(len(new), -1)
         start = 0
         for segment in self._rows.segments:
+            old = None
             for left, right in _candidates(self._bands_of(segment), queries):
-                old = self._facts_of(segment)
+                old = self._facts_of(segment) if old is None else old
                 good = similar.alike(new["thumb"][left], old["thumb"][right])
                 good &= similar.same_tint(new["tint"][left], old["tint"][right])
                 for number, found in zip(left[good].tolist(), right[good].tolist(), strict=True):

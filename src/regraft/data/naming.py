@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import PurePosixPath
 
-from regraft.data.sources.arrange import junk
+from regraft.data.sources.arrange import PICTURES, junk
 from regraft.records import Row
 
 #: The longest name of a file that common disks keep, in bytes.
 MAX_NAME = 255
 #: Names with one of these endings are left as they are; to others the ending of their content is added.
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+SUFFIXES = PICTURES
 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
 #: What Windows takes for a device, whatever the ending.

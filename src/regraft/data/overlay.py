@@ -6,9 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from regraft.data.assembly import open_rows, write_refused
+from regraft.data.assembly import open_rows, read_refused, write_refused
 from regraft.data.corrections import DROPPED, corrected_again, read_corrections, write_corrections
-from regraft.data.ingest import read_refused
 from regraft.data.sources.listing import natural
 from regraft.data.splits import ORDER
 from regraft.errors import ConflictError, InvalidError, NotFoundError

@@ -6,9 +6,8 @@ import numpy as np
 
 from regraft import durable
 from regraft.data import doctor
-from regraft.data.assembly import open_rows
+from regraft.data.assembly import open_rows, read_refused
 from regraft.data.doctor import Patient
-from regraft.data.ingest import read_refused
 from regraft.data.measured import Measured
 from regraft.engine import probe
 from regraft.engine.predict import Floats

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from regraft import suggest
-from regraft.data.ingest import read_refused
+from regraft.data.assembly import read_refused
 from regraft.errors import InvalidError
 from regraft.jobs.features import fastest_precision
 from regraft.progress import Progress
@@ -57,8 +57,11 @@ def check(
             where="train",
         )
     if split is None:
+        several = any(count > 1 for count in train.values())
         raise InvalidError(
-            "There is nothing to measure on: no class has two pictures.",
+            "There is nothing to measure on: the pictures of each class look alike or belong together."
+            if several
+            else "There is nothing to measure on: no class has two pictures.",
             hint="Add pictures; three of each class are the least, thirty a beginning.",
         )
     for other, counts in dataset.splits.items():

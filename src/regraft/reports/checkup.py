@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from regraft.records import Checkup, Example, Finding
-from regraft.reports.findings import gravest_first, number, silent, tally, verdict
+from regraft.reports.findings import gravest_first, silent, tally, verdict
 from regraft.reports.templates import environment
+from regraft.reports.words import number
 
 #: Pictures of one example that are drawn; of the others the page writes the keys.
 DRAWN = 8

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from regraft.records import Checkup, Example, Finding
 from regraft.reports import words
-from regraft.reports.findings import gravest_first, number, tally, verdict
+from regraft.reports.findings import gravest_first, tally, verdict
+from regraft.reports.words import number
 
 #: Examples of a finding, and keys of an example, that are written.
 EXAMPLES = 3
@@ -29,10 +30,22 @@ def _finding(finding: Finding) -> list[str]:
     lines = [_line(finding.severity, finding.title)]
     lines += [_line("", line) for line in finding.advice.splitlines()]
     lines += [_line("", f"- {_example(example)}") for example in finding.examples[:EXAMPLES]]
-    hidden = len(finding.examples) - EXAMPLES
-    if hidden > 0:
-        lines.append(_line("", f"- and {number(hidden, 'more example')}"))
+    if more := _more(finding):
+        lines.append(_line("", f"- {more}"))
     return lines
+
+
+def _more(finding: Finding) -> str:
+    """Say how much of a finding is not written.
+
+    Where an example is one picture or file these are counted, for a finding keeps only some of its examples;
+    else the examples are.
+    """
+    if finding.examples and all(len(example.keys) == 1 for example in finding.examples):
+        hidden = max(finding.count, len(finding.examples)) - min(EXAMPLES, len(finding.examples))
+        return f"and {hidden:,} more" if hidden else ""
+    hidden = len(finding.examples) - EXAMPLES
+    return f"and {number(hidden, 'more example')}" if hidden > 0 else ""
 
 
 def _example(example: Example) -> str:

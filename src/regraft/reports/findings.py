@@ -6,7 +6,9 @@ from collections import Counter
 from typing import get_args
 
 from regraft.records import Checkup, Finding, Severity
+from regraft.reports.words import number
 
+#: From grave to mild.
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
 VERDICTS: dict[Severity, str] = {
@@ -39,8 +41,3 @@ def silent(checkup: Checkup) -> list[str]:
     """Return the codes of the checks that were made and found nothing, in their order."""
     loud = {finding.code for finding in checkup.findings}
     return [code for code in checkup.checked if code not in loud]
-
-
-def number(count: int, noun: str) -> str:
-    """Write a number of things: `1 check`, `14 checks`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -23,9 +23,19 @@ def interval(bounds: Interval) -> str:
     return f"{_hundredths(bounds.low)} to {_hundredths(bounds.high)} %"
 
 
+def number(count: int, noun: str, plural: str = "") -> str:
+    """Write a number of things: `1 check`, `1,400 checks`; `plural` where that adds more than an s."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {plural or f'{noun}s'}"
+
+
 def pictures(count: int) -> str:
     """Write a number of pictures: `1 picture`, `140 pictures`."""
-    return f"{count} picture" if count == 1 else f"{count} pictures"
+    return number(count, "picture")
+
+
+def classes(count: int) -> str:
+    """Write a number of classes: `1 class`, `3 classes`."""
+    return number(count, "class", "classes")
 
 
 def printable(name: str) -> str:

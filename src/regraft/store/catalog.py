@@ -152,15 +152,27 @@ class Catalog:
                 _marker(version.kind, version.name, version.number), canonical({}), point="catalog.remove"
             )
 
-    def check_untagged(self, version: Version) -> None:
-        """Raise ConflictError where a tag names a version."""
-        named = [
-            tag for tag, number in self.tags(version.kind, version.name).items() if number == version.number
-        ]
+    def modified(self, version: Version) -> float:
+        """Return when a version came into this storage, by the storage's clock, in seconds."""
+        file = file_name(version.kind, version.name, version.number)
+        found = self._storage.find(file)
+        if found is None:
+            raise IntegrityError(f"The version file {file!r} is missing.", hint=_HEAL)
+        return found.modified
+
+    def check_untagged(self, *versions: Version) -> None:
+        """Raise ConflictError where tags name one of some versions of a name."""
+        first, numbers = versions[0], {version.number for version in versions}
+        tags = self.tags(first.kind, first.name)
+        named = {tag: f"{first.name}:v{number}" for tag, number in tags.items() if number in numbers}
         if named:
+            said = ", ".join(f"{tag!r} names {version!r}" for tag, version in named.items())
+            commands = " && ".join(
+                f"regraft {first.kind[:-1]} tag {first.name} {tag} --delete" for tag in named
+            )
             raise ConflictError(
-                f"The tag {named[0]!r} names {str(version)!r}.",
-                hint=f"Move it first: regraft {version.kind[:-1]} tag {version.name}:VERSION {named[0]}",
+                f"The tag {said}." if len(named) == 1 else f"Tags are in the way: {said}.",
+                hint=f"Delete {'it' if len(named) == 1 else 'them'} first: {commands}",
             )
 
     def recover(self, version: Version) -> None:
@@ -179,8 +191,26 @@ class Catalog:
             )
         version = self.find(kind, ref)
         data = canonical({"version": version.number})
-        self._storage.swap(f"tags/{kind}/{ref.name}/{tag}.json", data, point="catalog.tag")
+        self._storage.swap(_tag_file(kind, ref.name, tag), data, point="catalog.tag")
         return version
+
+    def untag(self, kind: Kind, ref: Ref, tag: str) -> Version:
+        """Take a tag away and return the version that it named.
+
+        Raises NotFoundError, with the tags that there are, where the name, or the version, has no such tag.
+        """
+        version = self.find(kind, ref)
+        tags = self.tags(kind, ref.name)
+        if tag not in tags or (ref.version and tags[tag] != version.number):
+            known = ", ".join(repr(name) for name in tags)
+            raise NotFoundError(
+                f"{kind[:-1].capitalize()} {str(ref)!r} has no tag {tag!r}.",
+                hint=f"The tags of {ref.name!r}: {known}." if known else f"{ref.name!r} has no tags.",
+            )
+        file = _tag_file(kind, ref.name, tag)
+        self._storage.remove(file)
+        self._storage.confirm(file, point="catalog.tag")  # else it could be back after a power cut
+        return self.read(kind, ref.name, tags[tag])
 
     def tags(self, kind: Kind, name: str) -> dict[str, int]:
         """Return the tags of a name and the version number that each stands for."""
@@ -246,6 +276,10 @@ def unseal(data: bytes) -> bytes | None:
 def file_name(kind: Kind, name: str, number: int) -> str:
     """Return what the file of a version is called in its storage."""
     return f"{kind}/{name}/v{number}.json"
+
+
+def _tag_file(kind: Kind, name: str, tag: str) -> str:
+    return f"tags/{kind}/{name}/{tag}.json"
 
 
 def _marker(kind: Kind, name: str, number: int) -> str:

@@ -56,7 +56,8 @@ class Downloads:
     def fetch(self, file: RemoteFile, progress: Progress) -> Path:
         """Return where a file lies on this machine; download it where it is not there yet.
 
-        Its bytes are verified every time. Of several processes that want the same file one downloads it.
+        Its bytes are verified every time. Where no checksum is known the server is asked each time whether
+        it has another file by now. Of several processes that want the same file one downloads it.
         Raises FetchError where it cannot be had, IntegrityError where something else comes in its place,
         InvalidError where it is described wrongly.
         """
@@ -65,10 +66,10 @@ class Downloads:
         # a name alone proves nothing: two sets may both have a train.zip
         places = [slot.path, slot.own] if sums_of(file) else [slot.path]
         problems = [slot.problem(place, progress) for place in places]
-        if "" in problems:
+        offline = self._offline or os.environ.get("REGRAFT_OFFLINE", "0") not in ("", "0")
+        if "" in problems and (offline or sums_of(file)):
             return places[problems.index("")]
         wrong = [f"{str(place)!r} has {said}" for place, said in zip(places, problems, strict=True) if said]
-        offline = self._offline or os.environ.get("REGRAFT_OFFLINE", "0") not in ("", "0")
         if offline and problems[0] is None:
             raise _missing(slot, wrong)
         for words in wrong:
@@ -76,13 +77,22 @@ class Downloads:
         waiting = f"Waiting for another process to fetch {file.name}"
         with durable.hold(slot.lock, busy=lambda: progress(waiting, 0, 1)):
             if slot.problem(slot.path, progress) == "":
+                if not sums_of(file):
+                    _renew(slot, progress)
                 return slot.path
-            durable.remove(slot.path)
-            durable.remove(slot.memory)
+            slot.drop()
             if offline:
                 raise _missing(slot, wrong)
             _download(slot, progress)
         return slot.path
+
+
+def _renew(slot: Slot, progress: Progress) -> None:
+    """Take what the server has by now in place of a copy that nothing proves; without a server it stays."""
+    try:
+        _download(slot, progress)
+    except FetchError as error:
+        log.warning("%s The copy that came earlier is used.", error)
 
 
 def _download(slot: Slot, progress: Progress) -> None:
@@ -92,9 +102,10 @@ def _download(slot: Slot, progress: Progress) -> None:
         try:
             _try_often(slot, url, progress)
         except (FetchError, IntegrityError) as error:
-            log.warning("%s", error)
             errors.append(error)
         else:
+            for passed in errors:  # where all fail they are raised
+                log.warning("%s", passed)
             return
     if len(errors) == 1:
         raise errors[0]
@@ -121,7 +132,12 @@ def _try(slot: Slot, url: str, progress: Progress) -> None:
     """Go on with what has come, or begin, and publish the file when it is whole and right."""
     file, known = slot.file, sums_of(slot.file)
     part, sums = slot.read_note(url), Sums(slot.file, known)
-    with transfer.get(url, start=part.done, total=part.size, validator=part.validator) as answer:
+    unless = "" if known else slot.read_validator(url)
+    with transfer.get(
+        url, start=part.done, total=part.size, validator=part.validator, unless=unless
+    ) as answer:
+        if answer.unchanged:
+            return
         if file.size is not None and answer.total not in (None, file.size):
             slot.drop_part()
             raise _not_the_file(slot, url, f"{answer.total:,} bytes instead of {file.size:,}")
@@ -138,8 +154,11 @@ def _try(slot: Slot, url: str, progress: Progress) -> None:
         _try(slot, url, progress)  # from the beginning: what came earlier may be what is wrong
         return
     if not known:
+        durable.remove(slot.origin)
         slot.remember(sums.hex("sha256"))
     durable.publish(slot.part, slot.path, point="fetch")
+    if not known and answer.validator:
+        slot.write_origin(Part(url=public(url), validator=answer.validator, size=sums.size, done=sums.size))
     durable.remove(slot.note)
 
 

@@ -59,7 +59,13 @@ def _check_empty(root: Path) -> None:
         if root.is_dir()
         else []
     )
-    if others and not (root / "store.json").exists():
+    if others and not (root / _MARKER).exists():
+        if "blobs" in others and {"datasets", "models"} & set(others):
+            raise IntegrityError(
+                f"The workspace {str(root)!r} has lost its marker {_MARKER!r}.",
+                hint=f'If it was made by this version of Regraft, write {{"format": {FORMAT}}} into '
+                f"{str(root / _MARKER)!r}.",
+            )
         raise ConflictError(
             f"The folder {str(root)!r} is no workspace, and it is not empty.",
             hint="Give a workspace, or a folder that is empty or not there yet.",

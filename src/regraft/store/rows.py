@@ -110,8 +110,8 @@ class Rows:
 
     def _table(self, segment: Segment) -> pa.Table:
         if (table := self._tables.get(segment.digest)) is None:
-            if len(self._tables) >= _KEPT:
-                self._tables.pop(next(iter(self._tables)), None)
+            for other in list(self._tables)[: len(self._tables) + 1 - _KEPT]:  # other threads put in theirs
+                self._tables.pop(other, None)
             table = self._tables[segment.digest] = read_table(self._blobs, segment)
         return table
 

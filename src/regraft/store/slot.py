@@ -3,6 +3,7 @@
 <root>/<key>/<name>         the file; the key is the digest of its URLs and checksums
 <root>/<key>/<name>.part    what has come of it, and in <name>.part.json what it is
 <root>/<key>/<name>.sha256  the digest that was found where none was known beforehand
+<root>/<key>/<name>.json    what the server calls that file, to ask whether it has another one by now
 <root>/<name>               a file that a person put there; taken where a checksum proves it
 """
 
@@ -49,6 +50,7 @@ class Slot:
         self.part = folder / f"{file.name}.part"
         self.note = folder / f"{file.name}.part.json"
         self.memory = folder / f"{file.name}.sha256"
+        self.origin = folder / f"{file.name}.json"
         self.lock = folder / ".lock"
         self.own = root / file.name
 
@@ -71,6 +73,24 @@ class Slot:
         """Forget what has come."""
         durable.remove(self.part)
         durable.remove(self.note)
+
+    def read_validator(self, url: str) -> str:
+        """Return what the server calls the file that came from a URL; empty where that is not known."""
+        try:
+            origin = decode(Part, self.origin.read_bytes(), where=self.origin.name)
+        except (OSError, InvalidRecord):
+            return ""
+        return origin.validator if origin.url == public(url) else ""
+
+    def write_origin(self, whole: Part) -> None:
+        """Keep what the server calls the file."""
+        durable.swap(self.origin, encode(whole), point="fetch.note")
+
+    def drop(self) -> None:
+        """Forget the whole file."""
+        durable.remove(self.origin)  # first: it must never speak of another file
+        durable.remove(self.path)
+        durable.remove(self.memory)
 
     def remember(self, found: str) -> None:
         """Keep the digest of a file of which none was known."""

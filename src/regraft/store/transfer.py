@@ -53,14 +53,18 @@ class Answer:
     validator: str
     #: Raises Failure on the way.
     pieces: Iterator[bytes]
+    #: The file is still the one that the caller has; nothing is sent.
+    unchanged: bool = False
 
 
 @contextlib.contextmanager
-def get(url: str, *, start: int = 0, total: int | None = None, validator: str = "") -> Iterator[Answer]:
+def get(
+    url: str, *, start: int = 0, total: int | None = None, validator: str = "", unless: str = ""
+) -> Iterator[Answer]:
     """Ask for the bytes at a URL.
 
     They begin at `start` where the server still has the file of this length and validator, and else at 0.
-    Raises Failure.
+    `unless` is the validator of a whole file that the caller has: it is not sent again. Raises Failure.
     """
     if start:
         resume = {"Range": f"bytes={start}-", "If-Range": validator}
@@ -69,7 +73,11 @@ def get(url: str, *, start: int = 0, total: int | None = None, validator: str = 
             if answer and answer.start in (0, start) and _is_same(answer, total, validator):
                 yield answer
                 return
-    with _follow(url, {}) as response:
+    condition = "If-None-Match" if unless.startswith('"') else "If-Modified-Since"
+    with _follow(url, {condition: unless} if unless else {}) as response:
+        if response.status == HTTPStatus.NOT_MODIFIED:
+            yield Answer(start=0, total=None, validator=unless, pieces=iter(()), unchanged=True)
+            return
         answer = _answer(response, url)
         if answer is None or answer.start:
             raise Failure(message=f"The server of {public(url)!r} sends a part that nobody asked for.")
@@ -168,7 +176,8 @@ def _follow(url: str, headers: Mapping[str, str]) -> Iterator[HTTPResponse]:
                 raise _unreachable(error, url, place) from error
             stack.callback(response.close)
             if response.status not in (301, 302, 303, 307, 308):
-                _check_status(response, url)
+                asked = not {"If-None-Match", "If-Modified-Since"}.isdisjoint(headers)
+                _check_status(response, url, conditional=asked)
                 yield response
                 return
             place = _redirected(response, url, place)
@@ -272,10 +281,10 @@ def _redirected(response: HTTPResponse, url: str, place: str) -> str:
     return parts.geturl()
 
 
-def _check_status(response: HTTPResponse, url: str) -> None:
+def _check_status(response: HTTPResponse, url: str, *, conditional: bool) -> None:
     status, name = response.status, public(url)
     words = f"({status} {response.reason})" if response.reason else f"({status})"
-    if status in (200, 206, 416):
+    if status in (200, 206, 416) or (status == HTTPStatus.NOT_MODIFIED and conditional):
         return
     if status in _BUSY:
         raise _busy(response, f"The server of {name!r} is too busy {words}")

@@ -16,6 +16,8 @@ _TWO = 0xFFFF
 _FLAGS = 0x800
 #: 1980-01-01, the first day of the format.
 _DATE = 0x21
+#: A regular file that its owner may write and everybody read.
+_MODE = 0o100644
 
 
 def stored(members: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
@@ -37,7 +39,7 @@ def stored(members: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
             b"PK\1\2"
             + pack("<H", 3 << 8 | 45)
             + facts
-            + pack("<HHHHHII", len(words), len(central), 0, 0, 0, 0o644 << 16, place)
+            + pack("<HHHHHII", len(words), len(central), 0, 0, 0, _MODE << 16, place)
             + words
             + central
         )

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, overload
 
 from PIL import Image
 
-from regraft.data import ingest, pictures, splits
-from regraft.data.assembly import open_rows
+from regraft.data import pictures, splits
+from regraft.data.assembly import open_rows, read_refused
 from regraft.data.choosing import choose
 from regraft.data.splits import Unplaced
 from regraft.errors import InvalidError
 from regraft.records import DatasetVersion, Refused, Row, Version
+from regraft.reports.words import classes as classes_text
+from regraft.reports.words import pictures as pictures_text
 from regraft.store.opening import Store, is_url
 from regraft.store.tables import rows_of
 
@@ -32,8 +34,17 @@ class Dataset:
         self.record = version.read(DatasetVersion)
         self._rows = open_rows(store, self.record)
 
+    def __repr__(self) -> str:
+        return f"<Dataset {self.version}: {pictures_text(len(self))} of {classes_text(len(self.labels))}>"
+
     def __len__(self) -> int:
         return self.record.count
+
+    def __contains__(self, item: object) -> bool:
+        """Tell whether a key, or a row, is one of this version."""
+        if isinstance(item, Row):
+            return item in self._rows.find("key", [item.key])
+        return isinstance(item, str) and bool(self._rows.find("key", [item]))
 
     @overload
     def __getitem__(self, place: int | str) -> Row: ...
@@ -56,7 +67,7 @@ class Dataset:
     @property
     def refused(self) -> tuple[Refused, ...]:
         """The files that could not be used, with their reasons."""
-        return ingest.read_refused(self._store, self.record)
+        return read_refused(self._store, self.record)
 
     def rows(self, *, split: str | None = None, label: str | None = None) -> Iterator[Row]:
         """Return the rows of a split, or of a label, or of both; raises InvalidError where there is none."""

@@ -6,6 +6,7 @@ import builtins
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
@@ -28,20 +29,18 @@ from regraft.records import (
     DatasetVersion,
     RemoteFile,
     RunRecord,
-    Severity,
     SplitRule,
     Version,
     decode,
 )
-from regraft.refs import check_name, make_name, parse
+from regraft.refs import Ref, check_name, make_name, parse
+from regraft.reports.findings import SEVERITIES
 from regraft.store import bundle, copies, references
 from regraft.store.copies import Copied
 from regraft.store.fetch import Downloads, remote
 from regraft.store.journal import Run
 from regraft.store.opening import Store, is_url, open_store
 from regraft.workspace.dataset import Dataset
-
-SEVERITIES = get_args(Severity)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +184,9 @@ class Datasets:
         )
         record = local.submit(self._store, run, self._progress)
         checkup = read_checkup(run)
+        if quick and "wrong-labels" in checkup.skipped:
+            skipped = checkup.skipped | {"wrong-labels": "--quick left it out."}
+            checkup = checkup.model_copy(update={"skipped": skipped})
         grave = SEVERITIES[: SEVERITIES.index(fail_on) + 1] if fail_on in SEVERITIES else ()
         return CheckResult(
             checkup=checkup,
@@ -199,27 +201,40 @@ class Datasets:
 
         return show(self._store, self._find(ref), self._progress)
 
-    def tag(self, ref: str, tag: str) -> Version:
-        """Let a tag name a version; a tag that exists moves."""
-        return self._store.catalog.tag("datasets", parse(ref), tag)
+    def tag(self, ref: str, tag: str, *, delete: bool = False) -> Version:
+        """Let a tag name a version, where one that exists moves; or delete the tag.
+
+        Returns the version that the tag names, or named. Raises NotFoundError with the tags that there are.
+        """
+        catalog = self._store.catalog
+        return (catalog.untag if delete else catalog.tag)("datasets", _parse(ref), tag)
+
+    def tags(self, name: str) -> dict[str, int]:
+        """Return the tags of a dataset, and the number of the version that each names."""
+        return self._store.catalog.tags("datasets", _parse(name).name)
+
+    def made(self, version: Version) -> datetime:
+        """Return when a version came into this workspace, in UTC."""
+        return datetime.fromtimestamp(self._store.catalog.modified(version), UTC)
 
     def remove(self, ref: str, *, every: bool = False) -> builtins.list[Version]:
         """Hide a version, or every version of a name.
 
         `recover` shows them again, until `store gc` has taken what they alone need. Raises InvalidError where
-        a name has several versions and none is named, ConflictError where a tag names one.
+        a name has several versions and none is named, or one is and `every` asks for all; ConflictError where
+        tags are in the way.
         """
+        _check_every(ref, every=every)
         version = self._find(ref)
         numbers = self._store.catalog.numbers("datasets", version.name)
-        if len(numbers) > 1 and not every and not parse(ref).version:
+        if len(numbers) > 1 and not every and not _parse(ref).version:
             raise InvalidError(
-                f"The dataset {version.name!r} has {len(numbers)} versions.",
+                f"The dataset {version.name!r} has {len(numbers):,} versions.",
                 hint=f"Name one, such as {version}, or say --all.",
                 where=ref,
             )
         versions = self.history(version.name) if every else [version]
-        for version in versions:
-            self._store.catalog.check_untagged(version)
+        self._store.catalog.check_untagged(*versions)
         for version in versions:
             self._store.catalog.remove(version)
         return versions
@@ -227,9 +242,11 @@ class Datasets:
     def recover(self, ref: str, *, every: bool = False) -> builtins.list[Version]:
         """Show a removed version again, or every one of a name; without a number, the latest of them.
 
-        Raises NotFoundError where it was not removed, or where what it needs was collected.
+        Raises NotFoundError where it was not removed, or where what it needs was collected; of every version
+        of a name, those that can be are back then.
         """
-        wanted = parse(ref)
+        _check_every(ref, every=every)
+        wanted = _parse(ref)
         removed = self._store.catalog.removed("datasets", wanted.name)
         numbers = removed if every else [wanted.number or 0] if wanted.version else removed[-1:]
         if not removed or not set(numbers) <= set(removed):
@@ -240,9 +257,23 @@ class Datasets:
                 else "See `regraft dataset history NAME`.",
             )
         versions = [self._store.catalog.read("datasets", wanted.name, number) for number in numbers]
+        if not every:
+            references.recover(self._store, versions[0])
+            return versions
+        back, gone = [], []
         for version in versions:
-            references.recover(self._store, version)
-        return versions
+            try:
+                references.recover(self._store, version)
+                back.append(version)
+            except NotFoundError:
+                gone.append(version)
+        if gone:
+            raise NotFoundError(
+                f"The files of {_names(gone)} are gone; {_names(back) or 'nothing'} "
+                f"{'is' if len(back) < 2 else 'are'} back.",
+                hint="Make what is gone again from its source, or import it from a copy.",
+            )
+        return back
 
     def copy(self, ref: str, to: str | Path) -> Copied:
         """Copy a version to another workspace; what is there already does not travel."""
@@ -281,7 +312,7 @@ class Datasets:
         return versions[-1]
 
     def _find(self, ref: str) -> Version:
-        return self._store.catalog.find("datasets", parse(ref))
+        return self._store.catalog.find("datasets", _parse(ref))
 
     def _rule(self, name: str, recipe: Recipe | None) -> SplitRule:
         """Return how a recipe wants splits made; a grouping that would come too late is refused."""
@@ -347,6 +378,31 @@ def split_rule(recipe: Recipe) -> SplitRule:
     return SplitRule(
         fractions=fractions, seed=recipe.train.seed, group_by=data.group_by, similar=data.similar
     )
+
+
+def _parse(text: str) -> Ref:
+    """Parse a ref of a dataset; one with a source, such as `timm:resnet18`, is that of a model."""
+    ref = parse(text)
+    if ref.source:
+        raise InvalidRef(
+            f"{text!r} names a pretrained model, and no dataset.",
+            hint="Name a dataset: see `regraft dataset list`.",
+            where=text,
+        )
+    return ref
+
+
+def _check_every(ref: str, *, every: bool) -> None:
+    if every and (wanted := _parse(ref)).version:
+        raise InvalidError(
+            f"{ref!r} names one version, and --all means every one.",
+            hint=f"Leave --all out, or say {wanted.name} --all.",
+            where=ref,
+        )
+
+
+def _names(versions: list[Version]) -> str:
+    return ", ".join(map(str, versions))
 
 
 def _check_mode(mode: str) -> None:

@@ -40,6 +40,14 @@ class Models:
 
         return trunk.load_net(self._store, self.get(ref).read(ModelVersion))
 
-    def tag(self, ref: str, tag: str) -> Version:
-        """Let a tag name a version; a tag that exists moves."""
-        return self._store.catalog.tag("models", parse(ref), tag)
+    def tag(self, ref: str, tag: str, *, delete: bool = False) -> Version:
+        """Let a tag name a version, where one that exists moves; or delete the tag.
+
+        Returns the version that the tag names, or named. Raises NotFoundError with the tags that there are.
+        """
+        catalog = self._store.catalog
+        return (catalog.untag if delete else catalog.tag)("models", parse(ref), tag)
+
+    def tags(self, name: str) -> dict[str, int]:
+        """Return the tags of a model, and the number of the version that each names."""
+        return self._store.catalog.tags("models", parse(name).name)

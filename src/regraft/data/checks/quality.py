@@ -25,7 +25,7 @@ MANY = 0.01
 BLANK = 0.012
 
 #: How other reasons begin for which a sound file is refused.
-_SOUND = (SAME, LABELLED, DROPPED, "another picture has this name", "belongs with ")
+_SOUND = (SAME, LABELLED, DROPPED, "belongs with ")
 
 
 def check_unreadable(patient: Patient) -> Iterator[Finding]:

@@ -16,15 +16,18 @@ from functools import partial
 from pathlib import Path
 
 from regraft.data.pictures import MAX_BYTES
-from regraft.data.sources.arrange import JUNK, SPLITS, junk, text
+from regraft.data.sources import lists
+from regraft.data.sources.arrange import JUNK, OWN_LIST, descend, does_not_fit, junk, text
 from regraft.data.sources.folders import list_paths
 from regraft.data.sources.listing import Listing
-from regraft.errors import InvalidArchive, InvalidPicture
+from regraft.errors import InvalidArchive, InvalidError, InvalidPicture
 
 #: Archives of more members are refused.
 MAX_MEMBERS = 2_000_000
 #: The longest name of a file that common disks keep, in bytes.
 _MAX_NAME = 255
+#: A longer list of an export is not looked at, in bytes.
+_MAX_LIST = 2**29
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,11 +124,21 @@ class Names:
 def list_members(path: Path, reader: str, members: Sequence[Member], *, ordered: bool) -> Listing:
     """List the members of an archive like the folder that was packed.
 
-    One folder around everything counts as the name of the archive, unless it is a split. With `ordered` the
-    entries stay in the order of the archive. Raises InvalidError where nothing lies in class folders.
+    One folder around everything counts as the name of the archive, unless it is a split. An export of ours is
+    read as its list says. With `ordered` the entries stay in the order of the archive. Raises InvalidError
+    where nothing lies in class folders.
     """
     ignored, useful = pass_over(members)
-    paths = _without_top([member.parts for member in useful])
+    if listing := _by_list(members, useful, path, reader):
+        if ordered:
+            places = {id(member.read): place for place, member in enumerate(useful)}
+            listing.entries.sort(key=lambda entry: places.get(id(entry.read), 0))
+        ignored["system files"] -= 1
+        listing.ignored = +ignored
+        return listing
+    if any(member.parts == (OWN_LIST,) for member in members):
+        ignored = does_not_fit(ignored)
+    paths = descend([member.parts for member in useful], packed=True)
     found = list(zip(paths, useful, strict=True))
     if not ordered:
         found.sort(key=lambda item: (text("/".join(item[0])), item[0]))
@@ -168,14 +181,20 @@ def _reading(member: Member) -> Callable[[], bytes]:
     return member.read
 
 
-def _without_top(paths: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Leave out the folders that all paths begin with, down to the classes or the splits."""
-    tops = {parts[0] for parts in paths if len(parts) > 1}
-    loose = any(len(parts) == 1 for parts in paths)
-    deep = any(len(parts) > 2 for parts in paths)
-    if len(tops) != 1 or loose or not deep or tops.pop().casefold() in SPLITS:
-        return paths
-    return _without_top([parts[1:] for parts in paths])
+def _by_list(members: Sequence[Member], useful: Sequence[Member], path: Path, reader: str) -> Listing | None:
+    """Read an export of ours as its list says; None where its list does not name exactly what is there."""
+    own = [member for member in members if member.parts[-1] == OWN_LIST]
+    if len(own) != 1 or own[0].size > _MAX_LIST:
+        return None
+    top = own[0].parts[:-1]
+    if any(member.parts[: len(top)] != top for member in useful):
+        return None
+    reads = {text("/".join(member.parts[len(top) :])): _reading(member) for member in useful}
+    try:
+        listing = lists.read_packed(reader, path / OWN_LIST, own[0].read(), reads)
+    except (InvalidError, InvalidPicture):  # a list of somebody else's, or a damaged one
+        return None
+    return listing if len(listing.entries) == len(useful) and not listing.refused else None
 
 
 def _relative(name: str) -> str:

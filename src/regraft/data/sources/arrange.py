@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from regraft.errors import InvalidError
 
@@ -19,8 +21,12 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
+#: How the names of pictures end.
+PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+#: What an export of ours says of the pictures beside it.
+OWN_LIST = "rows.jsonl"
 #: Files and folders that systems and tools, and our own exports, leave behind.
-JUNK = {"rows.jsonl", "thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "icon\r"}
+JUNK = {OWN_LIST, "thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "icon\r"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +62,32 @@ def arrange(paths: Sequence[tuple[str, ...]], *, source: str) -> list[Place]:
     return places
 
 
+def descend(paths: Sequence[tuple[str, ...]], *, packed: bool = False) -> list[tuple[str, ...]]:
+    """Leave out the folders around everything, down to the classes or the splits; return paths in order.
+
+    Files beside such a folder that are no pictures do not count, and stay as they are. What was `packed` may
+    have one class, and stray pictures beside its classes: a folder was packed by its name.
+    """
+    found = list(paths)
+    while top := _top(found, packed=packed):
+        found = [parts[1:] if len(parts) > 1 and parts[0] == top else parts for parts in found]
+    tops = {parts[0] for parts in found if len(parts) > 1}
+    # one folder in one folder in one folder: the first is the class
+    return found if packed or len(tops) > 1 or _is_split(tops) else list(paths)
+
+
+def does_not_fit(ignored: Counter[str]) -> Counter[str]:
+    """Return what was passed over, and among it a list of ours that names other files than there are."""
+    return +(
+        ignored + Counter({f"lists ({OWN_LIST}) that do not fit the files": 1}) - Counter({"system files": 1})
+    )
+
+
+def is_picture(name: str) -> bool:
+    """Tell whether a file is called like a picture."""
+    return PurePosixPath(name).suffix.casefold() in PICTURES
+
+
 def text(name: str) -> str:
     """Return a file's name as it is kept: composed Unicode; bytes that are not UTF-8 are escaped."""
     return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
@@ -66,6 +98,19 @@ def junk(name: str) -> str:
     if name.casefold() in JUNK:
         return "system files"
     return "hidden files" if name.startswith(".") else ""
+
+
+def _top(paths: Sequence[tuple[str, ...]], *, packed: bool) -> str:
+    """Return the one folder around everything; empty where there is none, or where it is a class."""
+    tops = {parts[0] for parts in paths if len(parts) > 1}
+    shallow = 1 if packed else 2
+    loose = any(len(parts) <= shallow and is_picture(parts[-1]) for parts in paths)
+    deep = any(len(parts) > 2 for parts in paths)
+    return "" if len(tops) != 1 or loose or not deep or _is_split(tops) else tops.pop()
+
+
+def _is_split(tops: Collection[str]) -> bool:
+    return any(top.casefold() in SPLITS for top in tops)
 
 
 def _check_splits(source: str, split: dict[str, str]) -> None:

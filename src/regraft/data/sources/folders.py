@@ -11,7 +11,7 @@ from pathlib import Path
 
 from regraft import durable
 from regraft.data import pictures
-from regraft.data.sources.arrange import arrange, junk, text
+from regraft.data.sources.arrange import arrange, descend, junk, text
 from regraft.data.sources.listing import Entry, Listing
 from regraft.errors import InvalidError, NotFoundError, did_you_mean
 from regraft.records import Refused
@@ -22,7 +22,8 @@ _WANTED = "Give the folder that holds one folder for each class."
 def read_folder(root: Path) -> Listing:
     """List a folder of class folders, with or without `train`, `val` and `test` above them.
 
-    Raises NotFoundError, or InvalidError where the folder holds no class folders.
+    A folder that holds nothing but these is passed through. Raises NotFoundError, or InvalidError where the
+    folder holds no class folders.
     """
     check_folder(root)
     ignored: Counter[str] = Counter()
@@ -37,7 +38,7 @@ def list_files(root: Path, files: Sequence[Path], ignored: Counter[str]) -> List
     paths = sorted(files, key=lambda path: (text(path.as_posix()), path))
     return list_paths(
         "folder",
-        [path.parts for path in paths],
+        descend([path.parts for path in paths]),
         [partial(pictures.read_file, root / path) for path in paths],
         ignored=ignored,
         source=f"folder {str(root)!r}",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import NoReturn
 
 from regraft import durable
+from regraft.data.sources.arrange import text
 from regraft.data.sources.listing import Listing
 from regraft.data.sources.rows import ALIASES, Stated, collect, resolve, without
 from regraft.errors import InvalidError
@@ -37,6 +40,23 @@ def read_jsonl(path: Path, columns: Mapping[str, str], root: Path | None) -> Lis
     return _collect("jsonl", _json_rows(path, columns), path, root)
 
 
+def read_packed(reader: str, path: Path, data: bytes, reads: Mapping[str, Callable[[], bytes]]) -> Listing:
+    """List the objects of a JSON Lines file in an archive; `reads` has the archive's files by their paths.
+
+    `path` names the list in messages. Raises InvalidError with the line.
+    """
+    rows = (_joined(row, reads) for row in _json_rows(path, {}, data))
+    return collect(reader, rows, root=path.parent, source=_source(path))
+
+
+def _joined(row: Stated, reads: Mapping[str, Callable[[], bytes]]) -> Stated:
+    written = row.words.get("path")
+    name = text(written) if isinstance(written, str) and written.isprintable() else ""
+    if name not in reads:
+        return replace(row, reason=row.reason or "there is no such file in the archive")
+    return replace(row, words={"key": name, **row.words}, read=reads[name])
+
+
 def _collect(reader: str, rows: Iterator[Stated], path: Path, root: Path | None) -> Listing:
     return collect(reader, rows, root=root or path.parent, source=_source(path))
 
@@ -53,10 +73,10 @@ def _invalid(path: Path, line: int, words: str) -> InvalidError:
     )
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file; raises InvalidError."""
+def _lines(path: Path, data: bytes | None = None) -> Iterator[str]:
+    """Yield the lines of a text file, or of the bytes that were read from it; raises InvalidError."""
     try:
-        with path.open("rb") as file:
+        with path.open("rb") if data is None else BytesIO(data) as file:
             number = 0
             while line := file.readline(MAX_LINE + 1):
                 number += 1
@@ -151,17 +171,21 @@ def _classes(path: Path, delimiter: str, header: Sequence[str], names: Collectio
     return list(places)
 
 
-def _json_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Stated]:
+def _json_rows(path: Path, columns: Mapping[str, str], data: bytes | None = None) -> Iterator[Stated]:
     resolved: dict[tuple[str, ...], dict[str, str]] = {}
     names: dict[str, None] = {}
     wanted = _as_path(columns)
     complete = False
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(_lines(path, data), start=1):
         if not line.strip():
             continue
         if number > MAX_ROWS:
             raise _invalid(path, number, f"there are more than {MAX_ROWS:,} rows")
         place = f"line {number}"
+        if not resolved and line.lstrip().startswith("["):
+            raise InvalidError(
+                f"{str(path)!r} is a JSON array.", hint="Write one object on each line.", where=place
+            )
         try:
             row = json.loads(line, parse_constant=_no_number)
         except _NoNumberError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import stat
 import unicodedata
 from collections import defaultdict
@@ -154,7 +153,7 @@ class Files:
             if not stat.S_ISREG(mode):
                 raise Unusable("not a file")
             return file
-        raise Unusable("there is no such file")
+        raise Unusable("there is no such file below the list's folder, or --root")
 
     def _is_inside(self, file: Path) -> bool:
         folder = file.parent
@@ -163,7 +162,7 @@ class Files:
         return self._inside[folder]
 
     def _outside(self) -> Unusable:
-        return Unusable(f"outside {os.fspath(self._root)!r}; give its folder with --root")
+        return Unusable("outside the list's folder: give its folder with --root")
 
 
 def word(value: object) -> str:

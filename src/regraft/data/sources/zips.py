@@ -8,7 +8,7 @@ import os
 import stat
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile, ZipInfo
@@ -17,7 +17,7 @@ from regraft import durable
 from regraft.data.sources import streams
 from regraft.data.sources.archives import MAX_MEMBERS, Member, Names, Origin, list_members, refused
 from regraft.data.sources.listing import Listing
-from regraft.errors import InvalidPicture, RegraftError
+from regraft.errors import InvalidError, InvalidPicture, RegraftError
 
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 
@@ -34,7 +34,9 @@ def read_zip(path: Path) -> Listing:
 
     Raises InvalidArchive where the archive is damaged or not safe, NotAllowedError, or InvalidError.
     """
-    return list_members(path, "zip", scan(path), ordered=False)
+    members = scan(path)
+    _check_bundle(path, members)
+    return list_members(path, "zip", members, ordered=False)
 
 
 def scan(path: Path) -> list[Member]:
@@ -62,6 +64,15 @@ def scan(path: Path) -> list[Member]:
         Member(parts=parts, size=info.file_size, read=_way(origin, info, start))
         for (info, parts), start in zip(found, starts, strict=True)
     ]
+
+
+def _check_bundle(path: Path, members: Sequence[Member]) -> None:
+    """Raise InvalidError for what Regraft exports to be imported: its pictures have no folders."""
+    names = {member.parts[0] for member in members}
+    if "datasets" in names and any(member.parts == ("bundle.json",) for member in members):
+        raise InvalidError(
+            f"{str(path)!r} is a bundle.", hint=f"Take it in: regraft dataset import {path}", where=str(path)
+        )
 
 
 class _Directory(io.FileIO):
