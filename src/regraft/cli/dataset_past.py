@@ -13,7 +13,9 @@ from regraft.records import DatasetVersion, Version
 from regraft.workspace.main import Workspace
 
 #: Versions whose rows differ in more tables than those of so many pictures are compared by numbers alone.
-_CHEAP = 20_000
+_CHEAP = 10_000
+#: Before so many of the latest versions, versions are compared by numbers alone too.
+_LATEST = 20
 _EMPTY = "No datasets yet. Add one: regraft dataset add NAME FOLDER"
 
 
@@ -103,10 +105,10 @@ def history(workspace: Workspace, name: str) -> list[Listed]:
             version=version,
             tags={tag: number for tag, number in tags.items() if number == version.number},
             made=datasets.made(version),
-            changes=_changes(workspace, before, version),
+            changes=_changes(workspace, before, version) if place >= len(versions) - _LATEST else None,
             before=before.read(DatasetVersion).count if before else 0,
         )
-        for before, version in zip([None, *versions], versions, strict=False)
+        for place, (before, version) in enumerate(zip([None, *versions], versions, strict=False))
     ]
 
 
@@ -140,7 +142,7 @@ def _changes(workspace: Workspace, before: Version | None, version: Version) -> 
     differing = set(old.segments) ^ set(new.segments)
     if sum(segment.count for segment in differing) > _CHEAP:
         return None
-    counts = workspace.datasets.diff(str(before), str(version)).counts
+    counts = workspace.datasets.diff(before, version).counts
     return {word: count for word, count in counts.items() if count}
 
 

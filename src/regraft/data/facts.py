@@ -13,7 +13,7 @@ from regraft.data import pictures
 from regraft.data.pictures import FORMATS
 
 #: Rises when the same picture would be measured otherwise.
-VERSION = 1
+VERSION = 2
 #: Side of a thumb in pixels.
 THUMB = 16
 FACTS = np.dtype(

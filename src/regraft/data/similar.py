@@ -173,7 +173,8 @@ def _turned(coefficients: Floats, turn: int) -> Floats:
 
 def _details(coefficients: Floats) -> Floats:
     """Return over how many coefficients the energy of each picture is spread."""
-    return np.asarray(1 / np.maximum((coefficients**4).sum(axis=1), 1e-6), np.float32)
+    squares = coefficients * coefficients
+    return np.asarray(1 / np.maximum((squares * squares).sum(axis=1), 1e-6), np.float32)
 
 
 def _close(closeness: Floats, details: Floats) -> NDArray[np.bool_]:

@@ -69,7 +69,8 @@ class Catalog:
 
     def find(self, kind: Kind, ref: Ref) -> Version:
         """Return the version that a ref names; raises NotFoundError with the closest names."""
-        numbers = self.numbers(kind, ref.name)
+        listed = self._all(kind, ref.name)
+        numbers = sorted(number for number, removed in listed.items() if not removed)
         if not numbers:
             raise NotFoundError(
                 f"No {kind[:-1]} is named {ref.name!r}.",
@@ -79,7 +80,7 @@ class Catalog:
         if not ref.version:
             return self.read(kind, ref.name, numbers[-1])
         number = ref.number or self.tags(kind, ref.name).get(ref.version)
-        if number in self.removed(kind, ref.name):
+        if number in listed.keys() - set(numbers):
             raise NotFoundError(
                 f"{kind[:-1].capitalize()} '{ref.name}:v{number}' was removed.",
                 hint=f"Get it back with: regraft {kind[:-1]} recover {ref.name}:v{number}",

@@ -145,7 +145,7 @@ class Datasets:
         """List the versions of a dataset, the oldest first; those that were removed are left out."""
         return self._store.catalog.history("datasets", self._find(name).name)
 
-    def diff(self, old: str, new: str | None = None) -> Diff:
+    def diff(self, old: str | Version, new: str | Version | None = None) -> Diff:
         """Compare two versions picture by picture; by default a version with the one before it."""
         later = self._find(new or old)
         earlier = self._find(old) if new else self._before(later)
@@ -311,7 +311,9 @@ class Datasets:
         versions = bundle.read_bundle(self._store, readers.expand(path), name=name, progress=self._progress)
         return versions[-1]
 
-    def _find(self, ref: str) -> Version:
+    def _find(self, ref: str | Version) -> Version:
+        if isinstance(ref, Version):
+            return ref
         return self._store.catalog.find("datasets", _parse(ref))
 
     def _rule(self, name: str, recipe: Recipe | None) -> SplitRule:
