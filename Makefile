@@ -45,6 +45,7 @@ check: static test
 
 bench: setup
 	$(BIN)/python bench/run.py
+	$(BIN)/python bench/run.py peers
 
 clean:
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

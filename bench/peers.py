@@ -90,7 +90,10 @@ def environment(name: str) -> tuple[Path, str]:
     try:
         subprocess.run([base, "-m", "venv", "--clear", home], check=True, capture_output=True, text=True)
         subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", *packages], check=True, capture_output=True, text=True
+            [python, "-m", "pip", "install", "--quiet", "--retries", "0", "--timeout", "15", *packages],
+            check=True,
+            capture_output=True,
+            text=True,
         )
     except subprocess.CalledProcessError as error:
         return python, f"it cannot be installed ({error.stderr.strip().rpartition(chr(10))[2]})"
