@@ -7,7 +7,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 import regraft
 from regraft.cli.main import cli
@@ -422,3 +422,26 @@ def test_the_command_names_a_line_that_is_no_object(workspace, tmp_path, line):
 
     assert str(caught.value) == "Line 2 is no JSON object."
     assert workspace.datasets.list() == []
+
+
+def test_a_burst_of_the_camera_stays_on_one_side_when_it_grows(workspace, draw, encoded):
+    def shot(seed, second):
+        exif = Image.Exif()
+        moment = f"2024:05:01 12:{second // 60:02}:{second % 60:02}"
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = moment
+        return encoded(draw(seed), "JPEG", exif=exif)
+
+    recipe = Recipe(data=DataSection(group_by="time:30"))
+    with workspace.datasets.build("walk", recipe=recipe) as rows:
+        for number in range(30):  # ten bursts of three, a hundred seconds apart
+            rows.append(shot(number, 100 * (number // 3) + number % 3), label="bird", key=f"{number}")
+    first = list(workspace.datasets.get("walk"))
+    with workspace.datasets.build("walk", mode="append") as rows:
+        for burst in range(10):
+            rows.append(shot(100 + burst, 100 * burst + 20), label="bird", key=f"later {burst}")
+
+    later = list(workspace.datasets.get("walk"))[30:]
+    bursts = {row.group: {other.split for other in first if other.group == row.group} for row in first}
+    assert (len(bursts), all(len(sides) == 1 for sides in bursts.values())) == (10, True)
+    assert set().union(*bursts.values()) == {"train", "val", "test"}
+    assert [(row.group, {row.split}) for row in later] == list(bursts.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 
@@ -136,14 +137,13 @@ def test_groups_and_looks_chain_pictures_together():
 
 def test_new_pictures_come_into_the_family_of_old_ones():
     of_group, alike = row("old 1", group="x"), row("old 2")
-    members = [member("a"), member("b", look=1), member("c", look=2)]
+    members = [member("a", group="x"), member("b", look=1), member("c", look=2)]
 
     found = families(
         members,
-        ["x", "", ""],
         alike=True,
         old_of_group=lambda names: [one for one in [of_group] if one.family in names],
-        old_alike=lambda thumbs: [(0, alike)],
+        old_alike=lambda facts: [(0, alike)],
     )
 
     assert found == [
@@ -204,7 +204,8 @@ def draw_alike():
 
 def joined(members, groups, *, alike=True):
     """Find families where there are no old pictures."""
-    return families(members, groups, alike=alike, old_of_group=lambda names: [], old_alike=lambda thumbs: [])
+    together = [replace(one, group=group) for one, group in zip(members, groups, strict=True)]
+    return families(together, alike=alike, old_of_group=lambda names: [], old_alike=lambda facts: [])
 
 
 def member(key, *, group="", metadata="{}", taken=0, look=None, turned=False):

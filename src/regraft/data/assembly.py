@@ -121,15 +121,9 @@ class Assembly:
         )
 
     def _grouped(self, kept: Sequence[Checked]) -> list[Checked]:
-        """Give each picture the group that a rule finds in what the source says of it.
-
-        Times stand in the pictures, and not all of them have been looked at: `_families` groups by them.
-        """
-        if not self._rule.group_by or self._rule.group_by.startswith("time:") or not kept:
-            return list(kept)
-        groups = grouped(
-            [_member(item) for item in kept], self._rule.group_by, old_times=tuple, asked=self._asked
-        )
+        """Give each picture the group that the rule finds; what the source says comes first."""
+        members = [_member(item) for item in kept]
+        groups = grouped(members, self._rule.group_by, old_times=self._old_times, asked=self._asked)
         return [
             replace(item, entry=replace(item.entry, group=group))
             for item, group in zip(kept, groups, strict=True)
@@ -203,7 +197,7 @@ class Assembly:
         `moved` tells where pictures without a split stood when they were moved by hand.
         """
         standing = self._standing(stay)
-        groups, found = self._families(new, {row.digest: row for row in stay})
+        found = self._families(new, {row.digest: row for row in stay})
         chosen: dict[int, str] = {}
         names: dict[int, str] = {}
         open_: list[Unplaced] = []
@@ -217,7 +211,7 @@ class Assembly:
             for n in family.members:
                 item = new[n]
                 # what the source parts stays apart, however much it looks alike
-                names[n] = groups[n] or ("" if n in given and len(sides) > 1 else family.name)
+                names[n] = item.entry.group or ("" if n in given and len(sides) > 1 else family.name)
                 if n in given or len(sides) == 1:
                     chosen[n] = given.get(n) or next(iter(sides))
                     standing[item.entry.label][chosen[n]] += 1
@@ -234,16 +228,12 @@ class Assembly:
         ]
         return rows, refused
 
-    def _families(self, new: Sequence[Checked], renewed: Mapping[str, Row]) -> tuple[list[str], list[Family]]:
-        members = [_member(item) for item in new]
-        measured = Measured(self._store, self._before, self._progress)
-        by_time = self._rule.group_by if self._rule.group_by.startswith("time:") else ""
-        groups = grouped(members, by_time, old_times=lambda: self._old_times(measured), asked=self._asked)
+    def _families(self, new: Sequence[Checked], renewed: Mapping[str, Row]) -> list[Family]:
         if all(item.entry.split for item in new):  # the source decides; the doctor names what it parts
-            return groups, [Family(members=[n]) for n in range(len(new))]
-        return groups, families(
-            members,
-            groups,
+            return [Family(members=[n]) for n in range(len(new))]
+        measured = Measured(self._store, self._before, self._progress)
+        return families(
+            [_member(item) for item in new],
             alike=self._rule.similar,
             old_of_group=lambda names: self._of_families(names, renewed),
             old_alike=lambda thumbs: ((n, renewed.get(row.digest, row)) for n, row in measured.alike(thumbs)),
@@ -254,8 +244,10 @@ class Assembly:
         yield from (row for row in renewed.values() if row.family in names)
         yield from (row for row in self._before.find("family", names) if row.digest not in renewed)
 
-    def _old_times(self, measured: Measured) -> Iterator[tuple[int, str]]:
-        for row, seen in zip(self._before, measured.facts(), strict=True):
+    def _old_times(self) -> Iterator[tuple[int, str]]:
+        """Yield when each old picture was taken, and its family."""
+        facts = Measured(self._store, self._before, self._progress).facts()
+        for row, seen in zip(self._before, facts, strict=True):
             yield int(seen["taken"]), row.family
 
 

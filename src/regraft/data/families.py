@@ -83,7 +83,6 @@ def grouped(
 
 def families(
     members: Sequence[Member],
-    groups: Sequence[str],
     *,
     alike: bool,
     old_of_group: Callable[[set[str]], Iterable[Row]],
@@ -96,9 +95,9 @@ def families(
     """
     union = _Union(len(members))
     first: dict[str, int] = {}
-    for number, group in enumerate(groups):
-        if group:
-            union.join(first.setdefault(group, number), number)
+    for number, member in enumerate(members):
+        if member.group:
+            union.join(first.setdefault(member.group, number), number)
     seen = [n for n, member in enumerate(members) if member.facts is not None] if alike else []
     relatives: list[tuple[int, Row]] = []
     if seen:
@@ -113,11 +112,11 @@ def families(
     for number in range(len(members)):
         family = found.setdefault(union.root(number), Family())
         family.members.append(number)
-        family.old += old.get(groups[number], {}).values()
+        family.old += old.get(members[number].group, {}).values()
     for number, row in relatives:
         found[union.root(number)].old.append(row)
     for family in found.values():
-        family.name = _name(family, members, groups)
+        family.name = _name(family, members)
     return list(found.values())
 
 
@@ -128,10 +127,10 @@ def _stacked(facts: Sequence[Facts]) -> Facts:
     return result
 
 
-def _name(family: Family, members: Sequence[Member], groups: Sequence[str]) -> str:
+def _name(family: Family, members: Sequence[Member]) -> str:
     if family.old:
         return family.old[0].family
-    if group := next((groups[number] for number in family.members if groups[number]), ""):
+    if group := next(filter(None, (members[number].group for number in family.members)), ""):
         return group
     if len(family.members) > 1:
         return f"~{min(members[number].digest for number in family.members)[:16]}"

@@ -19,6 +19,7 @@ from regraft.recipe import Recipe
 from regraft.records import Checkup, DatasetVersion, Finding, ModelVersion, Version, encode
 from regraft.refs import parse
 from regraft.reports import checkup as page
+from regraft.reports import words
 from regraft.store.journal import Run
 from regraft.store.opening import Store
 
@@ -26,6 +27,9 @@ from regraft.store.opening import Store
 def check(store: Store, run: Run, *, dataset: Version, quick: bool, progress: Progress) -> Checkup:
     """Examine a dataset, and lay what was found into the run's folder, as a record and as a page."""
     found = examine(store, dataset, None if quick else out_of_fold(store, dataset, progress), progress)
+    if quick:
+        skipped = found.skipped | {"wrong-labels": "--quick left it out."}
+        found = found.model_copy(update={"skipped": skipped})
     write(store, run, found, dataset)
     return found
 
@@ -105,7 +109,7 @@ def write(store: Store, run: Run, found: Checkup, dataset: Version) -> None:
         ("dataset", str(dataset)),
         ("digest", dataset.digest),
         ("pictures", f"{record.count:,} of {len(record.labels)} classes ({sizes})"),
-        ("refused", f"{record.refused_count:,} files"),
+        ("refused", words.number(record.refused_count, "file")),
     ]
     durable.put(run.path / "checkup.json", encode(found))
     durable.put(run.path / "checkup.html", page.render(found, thumbnails, facts=facts).encode())

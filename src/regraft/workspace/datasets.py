@@ -184,9 +184,6 @@ class Datasets:
         )
         record = local.submit(self._store, run, self._progress)
         checkup = read_checkup(run)
-        if quick and "wrong-labels" in checkup.skipped:
-            skipped = checkup.skipped | {"wrong-labels": "--quick left it out."}
-            checkup = checkup.model_copy(update={"skipped": skipped})
         grave = SEVERITIES[: SEVERITIES.index(fail_on) + 1] if fail_on in SEVERITIES else ()
         return CheckResult(
             checkup=checkup,
@@ -340,10 +337,8 @@ class Datasets:
         return found
 
     def _read(self, source: str | Path, reading: Source | None, checksum: str) -> Listing:
-        downloads = Downloads(self._store.cache / "downloads")
-
         def locate(file: RemoteFile) -> Path:
-            return downloads.fetch(file, self._progress)
+            return Downloads(self._store.cache / "downloads").fetch(file, self._progress)
 
         words = str(source)
         if is_url(words):

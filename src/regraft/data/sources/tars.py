@@ -30,14 +30,6 @@ _DESCRIBING = (tarfile.XHDTYPE, tarfile.XGLTYPE, b"X", tarfile.GNUTYPE_LONGNAME,
 _DESCRIPTION = 2**20
 
 
-def read_tar(path: Path) -> Listing:
-    """List a tar archive of class folders, compressed by gzip, bzip2, xz, zstd or not at all.
-
-    Raises InvalidArchive where the archive is damaged or not safe, NotAllowedError, or InvalidError.
-    """
-    return list_scanned(path, scan(path))
-
-
 def begins(head: bytes) -> bool:
     """Tell whether a file that begins with these bytes is an archive that is not compressed."""
     try:
