@@ -12,10 +12,13 @@ from PIL import Image, ImageFilter
 CLASSES = ("blots", "rings", "stripes", "tiles")
 
 
-def draw(folder: Path, count: int) -> Path:
-    """Write `count` pictures of 500 x 375 below a folder, the classes in turn; return the folder."""
+def draw(folder: Path, count: int, *, first: int = 0) -> Path:
+    """Write `count` pictures of 500 x 375 below a folder, the classes in turn; return the folder.
+
+    Those from another `first` on are other pictures.
+    """
     y, x = np.mgrid[0:375, 0:500].astype(np.float32)
-    for index in range(count):
+    for index in range(first, first + count):
         random = np.random.default_rng(index)
         name = CLASSES[index % len(CLASSES)]
         period, phase = random.uniform(20, 60), random.uniform(0, 6)

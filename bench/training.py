@@ -21,7 +21,8 @@ def frozen(scratch: Path, data: Path) -> None:
     from plain import Plain
     from regraft.engine import probe
     from regraft.hub import nets
-    from regraft.jobs.features import fastest_precision, features_of
+    from regraft.jobs.features import features_of
+    from regraft.jobs.precision import fastest_precision
     from regraft.jobs.trunk import load_net
     from regraft.progress import silent
     from regraft.recipe import OptimSection

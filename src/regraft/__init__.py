@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from regraft.errors import RegraftError
     from regraft.records import Report
+    from regraft.workspace.load import load
     from regraft.workspace.main import FinetuneResult, Workspace, open
 
 _HOMES = {
@@ -20,10 +21,11 @@ _HOMES = {
     "RegraftError": "regraft.errors",
     "Report": "regraft.records",
     "Workspace": "regraft.workspace.main",
+    "load": "regraft.workspace.load",
     "open": "regraft.workspace.main",
 }
 
-__all__ = ["FinetuneResult", "RegraftError", "Report", "Workspace", "__version__", "open"]
+__all__ = ["FinetuneResult", "RegraftError", "Report", "Workspace", "__version__", "load", "open"]
 
 
 def __getattr__(name: str) -> object:

@@ -272,6 +272,26 @@ def remove(path: Path) -> None:
         raise refused(error, path) from error
 
 
+def remove_folder(path: Path, *, last: Iterable[str] = ()) -> None:
+    """Take a folder away with all that is in it; the files called `last` go after all others, in order.
+
+    Who is killed on the way, and tries again, finds those still there.
+    """
+    late = [path / name for name in last]
+    try:
+        for inside, _, names in os.walk(path, topdown=False):
+            for name in names:
+                if (file := Path(inside) / name) not in late:
+                    file.unlink(missing_ok=True)
+            if Path(inside) != path:
+                os.rmdir(inside)
+        for file in late:
+            file.unlink(missing_ok=True)
+        os.rmdir(path)
+    except OSError as error:
+        raise refused(error, path) from error
+
+
 def renew(path: Path) -> bool:
     """Set a file's modification time to now; tell whether it is there."""
     try:

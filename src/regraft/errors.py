@@ -13,9 +13,14 @@ RegraftError                what went wrong in one sentence, and what to do next
   IntegrityError            bytes are not what their digest says
   FetchError                something has to be fetched and cannot be
   NotAllowedError           no permission to read or write here
+  RunError                  a run cannot go on
+    RunDiverged             the loss is not a number any more
+    RunStopped              somebody asked it to stop; it can be resumed
   StorageError              the disk refused: full, failing, or without a needed feature
     UnknownOutcomeError     published, but the disk did not confirm it
   MissingExtraError         an optional package is not installed
+
+Terminated                  no error: like KeyboardInterrupt, of which it is a kind, for SIGTERM
 """
 
 from __future__ import annotations
@@ -102,6 +107,22 @@ class NotAllowedError(RegraftError):
     exit_code = 7
 
 
+class RunError(RegraftError):
+    """A run cannot go on."""
+
+
+class RunDiverged(RunError):  # noqa: N818
+    """The loss is not a finite number any more; `positions` are the batch's pictures among the train ones."""
+
+    def __init__(self, message: str, *, hint: str = "", positions: Iterable[int] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.positions = tuple(positions)
+
+
+class RunStopped(RunError):  # noqa: N818
+    """Somebody asked the run to stop; what it has done is kept, and it can be resumed."""
+
+
 class StorageError(RegraftError):
     """The disk refused to keep something."""
 
@@ -112,6 +133,10 @@ class UnknownOutcomeError(StorageError):
 
 class MissingExtraError(RegraftError):
     """What was asked needs a package that is not installed."""
+
+
+class Terminated(KeyboardInterrupt):
+    """The system asked the process to end (SIGTERM)."""
 
 
 def did_you_mean(name: str, known: Iterable[str], *, otherwise: str = "") -> str:

@@ -6,7 +6,10 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Hear that `done` of `total` units of a task are finished; called often, returns fast."""
+    """Hear that `done` of `total` units of a task are finished; called often, returns fast.
+
+    Where `total` is 0 nothing is counted: the words are a line to be read, such as what an epoch gave.
+    """
 
     def __call__(self, task: str, done: int, total: int) -> None:
         """Take note."""

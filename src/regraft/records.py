@@ -20,7 +20,15 @@ from regraft.errors import InvalidRecord
 Kind = Literal["datasets", "models", "reports"]
 #: From grave to mild: numbers cannot be trusted, something should be looked at, good to know.
 Severity = Literal["error", "warning", "note"]
-Precision = Literal["float32", "float32+channels_last", "bfloat16", "bfloat16+channels_last"]
+HeadKind = Literal["linear", "mlp", "cosine", "own"]
+Precision = Literal[
+    "float32",
+    "float32+channels_last",
+    "bfloat16",
+    "bfloat16+channels_last",
+    "float16",
+    "float16+channels_last",
+]
 
 T = TypeVar("T", bound="Record")
 
@@ -41,6 +49,8 @@ class InputSpec(Record):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: Literal["bilinear", "bicubic"]
+    #: How a picture becomes a square: the middle is cut out, or all of it is there, with borders or squashed.
+    resize: Literal["crop", "pad", "squash"] = "crop"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,6 +194,13 @@ class LoadReport(Record):
     missing: tuple[str, ...]
     #: Names that the weights have and the net lacks.
     unexpected: tuple[str, ...]
+    #: Names of the classifier that the weights do not give; a fine-tuning makes a new one in any case.
+    replaced: tuple[str, ...] = ()
+    #: `name [shape in the weights] for [shape in the net]`.
+    mismatched: tuple[str, ...] = ()
+    #: What a person asked for: the prefix of the names that are taken, and whether a part is enough.
+    prefix: str = ""
+    partial: bool = False
 
 
 class Lineage(Record):
@@ -226,6 +243,40 @@ class Learning(Record):
     log_loss: float | None
 
 
+class Epoch(Record):
+    """What one epoch of training gave."""
+
+    #: Counted from 1.
+    epoch: int
+    #: The factor that the schedule gave to all rates, at the epoch's last step.
+    rate: float
+    #: Mean loss of the steps.
+    train_loss: float
+    #: Of the pictures that are chosen by; None where there are none, and where the loss is not a number.
+    loss: float | None
+    accuracy: float | None
+
+
+class Training(Record):
+    """How a net was tuned."""
+
+    strategy: str
+    pictures: int
+    #: How many pictures of train, or of val, the epoch and the temperature were chosen by.
+    chosen_by: int
+    #: Parameters that learned, and that did not.
+    trainable: int
+    frozen: int
+    steps: int
+    #: The epoch whose weights were taken; 0 is what the training began from.
+    best: int
+    epochs: tuple[Epoch, ...]
+    #: Why it ended before the last epoch; empty where it did not.
+    ended: str = ""
+    #: The epochs whose weights were averaged, the best first; empty where no soup was asked for.
+    soup: tuple[int, ...] = ()
+
+
 class ModelVersion(Record):
     """The manifest of one version of a model."""
 
@@ -233,11 +284,11 @@ class ModelVersion(Record):
     architecture: str
     #: Where the pretrained weights came from, such as `embedded:efficientnet_lite0`.
     source: str
-    #: sha256 of the file that the pretrained weights were read from.
+    #: sha256 of the file that the pretrained weights were read from; empty where they were random.
     weights_file: str
     #: Digest of the weights below the classifier.
     trunk: str
-    #: Digest of the classifier: `weight` [classes, features] and `bias` [classes].
+    #: Digest of the classifier: `weight` [classes, features] and `bias` [classes] of a linear one.
     head: str
     num_features: int
     labels: tuple[str, ...]
@@ -250,11 +301,18 @@ class ModelVersion(Record):
     learning: Learning | None
     #: None for a pretrained model.
     lineage: Lineage | None
+    #: What turns features into logits; `own` is a pretrained classifier that no linear layer can stand for.
+    head_kind: HeadKind = "linear"
+    #: Digest of what was learned on top of the trunk's weights (LoRA, biases, norms); None where nothing was.
+    adapter: str | None = None
+    #: How the net was tuned; None where at most the head was fitted.
+    training: Training | None = None
 
     @property
     def weights(self) -> str:
-        """The digest of trunk and head together."""
-        return sha256(f"{self.trunk}\n{self.head}\n".encode()).hexdigest()
+        """The digest of all weights together."""
+        parts = [self.trunk, self.head, *([self.adapter] if self.adapter else [])]
+        return sha256("".join(f"{part}\n" for part in parts).encode()).hexdigest()
 
 
 class Interval(Record):
@@ -331,6 +389,7 @@ class Report(Record):
     #: The surest mistakes first.
     mistakes: tuple[Mistake, ...]
     learning: Learning | None
+    training: Training | None = None
     lineage: Lineage | None
     #: Digest of the table of all predictions (Parquet).
     predictions: str
@@ -348,7 +407,7 @@ class RunRecord(Record):
 
     id: str
     kind: Literal["finetune", "evaluate", "check"]
-    status: Literal["running", "done", "failed", "interrupted", "lost"]
+    status: Literal["running", "done", "failed", "interrupted", "stopped", "lost"]
     #: What the run needs to know: versions by digest, names of what it makes.
     inputs: dict[str, str]
     recipe: dict[str, Any]

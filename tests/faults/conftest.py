@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from tests.faults import judge, scenes
+from tests.faults.tuning import Tuning
 from tests.faults.worker import picture
 
 _TOP = Path(__file__).parents[2]
@@ -136,6 +137,26 @@ def all_scenes(run, in_memory) -> dict[str, scenes.Scene]:
     top = in_memory / "scenes"
     top.mkdir()
     return scenes.make(run, top, picture)
+
+
+@pytest.fixture(scope="session")
+def tuning(in_memory) -> Iterator[Tuning]:
+    """Workspaces for fine-tunings in processes that can be killed: see tuning.py."""
+    top = in_memory / "tuning"
+    top.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.tuner"],
+        cwd=_TOP,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as tuner:
+
+        def ask(request: dict[str, Any]) -> dict[str, int]:
+            print(json.dumps(request), file=tuner.stdin, flush=True)
+            return json.loads(tuner.stdout.readline())
+
+        yield Tuning(ask, top)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from tests.faults.worker import picture
 from regraft import durable
 from regraft.progress import silent
 from regraft.store.fetch import Downloads, remote
+from regraft.store.journal import Journal
 
 pytest_plugins = ["tests.faults.web"]
 
@@ -61,6 +62,10 @@ def test_every_failpoint_is_met(all_scenes, run, tmp_path, make_folder, web, mon
     Downloads(tmp_path / "downloads").fetch(
         remote(web.serve("/data.bin", body, web.cut(100), etag='"1"')), silent
     )
+    cut_off = Journal(tmp_path / "runs").create("finetune", inputs={}, recipe={})
+    cut_off.checkpoints().put(1, body)
+    cut_off.end("interrupted")
+    cut_off.reopen()
 
     met = {STAGE.sub("", point) for point in chain(passed, *(ended.passages for ended in ends))}
 

@@ -1,5 +1,6 @@
 """The docs say what is so: commands parse, links lead somewhere, every dependency has its reason."""
 
+import inspect
 import re
 import shlex
 import tomllib
@@ -9,10 +10,18 @@ import click
 import pytest
 
 from regraft.cli.main import cli
+from regraft.data.augment.pipeline import AUGMENTATIONS
+from regraft.engine.losses import LOSSES
+from regraft.engine.optim import OPTIMIZERS
+from regraft.engine.schedules import SCHEDULES
+from regraft.hub.adapters import ADAPTERS
+from regraft.hub.heads import HEADS
 from regraft.recipe import Recipe
+from regraft.registry import Registry
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+FINETUNING = ROOT / "docs" / "finetuning.md"
 
 
 def commands(page: Path) -> list[str]:
@@ -53,11 +62,51 @@ def test_every_dependency_has_its_reason():
     assert missing == []
 
 
-def test_every_key_of_a_recipe_is_documented():
-    page = (ROOT / "docs" / "index.md").read_text()
-    keys = [f"{section}.{key}" for section, values in Recipe().model_dump().items() for key in values]
+def test_every_key_of_a_recipe_is_documented_with_its_default():
+    rows = re.findall(r"^\| `(\w+\.\w+)` \| (?:`(.*?)` )?\| ", FINETUNING.read_text(), flags=re.MULTILINE)
 
-    assert [key for key in keys if f"`{key}`" not in page] == []
+    documented = {key: _value(default) for key, default in rows}
+
+    document = Recipe().model_dump()
+    assert documented == {
+        f"{section}.{key}": list(value) if isinstance(value, tuple) else value
+        for section, values in document.items()
+        for key, value in values.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "registry",
+    [HEADS, ADAPTERS, OPTIMIZERS, SCHEDULES, LOSSES, AUGMENTATIONS],
+    ids=["heads", "adapters", "optimizers", "schedules", "losses", "augmentations"],
+)
+def test_whatever_a_recipe_may_name_is_documented_with_its_options(registry):
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.*)", FINETUNING.read_text(), flags=re.MULTILINE)
+
+    missing = [
+        name
+        for name in registry
+        if not any(
+            all(f"`{option}`" in words for option in _options(registry, name))
+            for known, words in rows
+            if known == name
+        )
+    ]
+
+    assert missing == []
+
+
+def _options(registry: Registry, name: str) -> list[str]:
+    required = {"step": {"every": 1}, "multistep": {"milestones": [1]}}
+    item, _ = registry.find({"name": name, **required.get(name, {})}, where="here")
+    return [p.name for p in inspect.signature(item).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+
+def _value(default: str) -> object:
+    try:
+        return tomllib.loads(f"value = {default}")["value"]
+    except tomllib.TOMLDecodeError:
+        return default  # a bare word is a string, as for --set
 
 
 def test_the_readme_shows_code_early():

@@ -43,6 +43,12 @@ VERBS = {
     "run list": "runs.list",
     "run info": "runs.get",
     "run watch": "runs.watch",
+    "run resume": "runs.resume",
+    "run extend": "runs.extend",
+    "run stop": "runs.stop",
+    "run remove": "runs.remove",
+    "recipe schedule": "recipes.schedule",
+    "recipe find-lr": "recipes.find_lr",
     "report list": "reports.list",
     "report info": "reports.get",
     "report open": "reports.page",
@@ -116,12 +122,13 @@ def test_what_is_not_needed_is_not_loaded(make_folder, words, says, absent):
 def test_the_public_names_are_these_and_all_of_them_are_there():
     names = sorted(regraft.__all__)
 
-    assert names == ["FinetuneResult", "RegraftError", "Report", "Workspace", "__version__", "open"]
+    assert names == ["FinetuneResult", "RegraftError", "Report", "Workspace", "__version__", "load", "open"]
     assert {name: getattr(regraft, name).__name__ for name in names if name != "__version__"} == {
         "FinetuneResult": "FinetuneResult",
         "RegraftError": "RegraftError",
         "Report": "Report",
         "Workspace": "Workspace",
+        "load": "load",
         "open": "open",
     }
     assert dir(regraft) == names

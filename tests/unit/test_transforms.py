@@ -8,9 +8,11 @@ from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from regraft.data.transforms import prepare, prepare_all
+from regraft.data.loading import normalise, normalise_batch
+from regraft.data.transforms import prepare, prepare_all, shrink
 from regraft.errors import InvalidPicture
 from regraft.records import InputSpec
 
@@ -90,6 +92,98 @@ def test_of_a_very_long_picture_the_middle_is_seen(encoded):
     assert wide[14, 14].min() > 200
     assert wide[:, (0, -1)].max() < 50
     assert np.array_equal(wide, tall.swapaxes(0, 1))
+
+
+@pytest.mark.parametrize("size", [(60, 40), (40, 60), (1000, 3), (9, 9), (28, 28)])
+def test_a_padded_picture_is_there_whole_between_grey_borders(encoded, size):
+    spec = SPEC.model_copy(update={"resize": "pad"})
+    picture = Image.new("RGB", size, (200, 10, 10))
+
+    seen = prepare(encoded(picture, "PNG"), spec)
+
+    width, height = (max(1, round(28 * side / max(size))) for side in size)
+    left, top = (28 - width) // 2, (28 - height) // 2
+    expected = np.full((28, 28, 3), 114, dtype=np.uint8)
+    expected[top : top + height, left : left + width] = (200, 10, 10)
+    assert np.array_equal(seen, expected)
+
+
+def test_a_squashed_picture_is_there_whole(draw, encoded):
+    spec = SPEC.model_copy(update={"resize": "squash"})
+    picture = draw(1, (90, 40))
+
+    seen = prepare(encoded(picture, "PNG"), spec)
+
+    assert np.array_equal(seen, np.asarray(picture.resize((28, 28), Image.Resampling.BICUBIC)))
+
+
+@pytest.mark.parametrize("resize", ["pad", "squash"])
+def test_a_picture_that_is_shown_whole_does_not_depend_on_the_crop(draw, encoded, resize):
+    data = encoded(draw(1, (90, 40)), "JPEG")
+
+    seen = [
+        prepare(data, SPEC.model_copy(update={"resize": resize, "crop": crop})) for crop in (0.875, 0.5, 1.0)
+    ]
+
+    assert [np.array_equal(one, seen[0]) for one in seen] == [True] * 3
+
+
+@pytest.mark.parametrize("resize", ["pad", "squash"])
+def test_a_large_jpeg_shown_whole_is_close_to_the_same_picture_without_loss(encoded, resize):
+    slope = np.linspace(0, 255, 800).astype(np.uint8)
+    picture = Image.fromarray(np.stack([slope[None].repeat(500, 0)] * 3, axis=-1))
+    spec = SPEC.model_copy(update={"resize": resize})
+
+    small, whole = (prepare(encoded(picture, kind), spec).astype(int) for kind in ("JPEG", "PNG"))
+
+    assert np.abs(small - whole).max() <= 8
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "shape"),
+    [
+        ((120, 90), 30, (30, 40)),
+        ((90, 120), 30, (40, 30)),
+        ((20, 25), 30, (25, 20)),
+        ((30, 30), 30, (30, 30)),
+        ((900, 60), 30, (30, 240)),
+        ((400, 2), 30, (2, 16)),
+    ],
+)
+def test_a_shrunk_picture_keeps_its_proportions_and_never_grows(draw, encoded, size, side, shape):
+    picture = draw(1, size)
+
+    seen = shrink(encoded(picture, "PNG"), side)
+
+    assert seen.shape == (*shape, 3)
+    if min(size) <= side and max(size) <= 8 * min(size):
+        assert np.array_equal(seen, np.asarray(picture))
+
+
+def test_a_large_jpeg_is_shrunk_like_the_same_picture_without_loss(encoded):
+    slope = np.linspace(0, 255, 800).astype(np.uint8)
+    picture = Image.fromarray(np.stack([slope[None].repeat(480, 0)] * 3, axis=-1))
+
+    small, whole = (shrink(encoded(picture, kind), 60).astype(int) for kind in ("JPEG", "PNG"))
+
+    assert small.shape == whole.shape == (60, 100, 3)
+    assert np.abs(small - whole).max() <= 8
+
+
+def test_batches_of_either_layout_are_normalised_alike():
+    spec = SPEC.model_copy(update={"mean": (0.5, 0.4, 0.3), "std": (0.1, 0.2, 0.3)})
+    bytes_ = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 28, 28, 3), dtype=np.uint8))
+
+    by_row, by_colour = (
+        normalise(bytes_, spec),
+        normalise_batch(bytes_.permute(0, 3, 1, 2).contiguous(), spec),
+    )
+
+    expected = (bytes_.permute(0, 3, 1, 2).double() / 255 - torch.tensor(spec.mean).view(3, 1, 1)) / (
+        torch.tensor(spec.std).view(3, 1, 1)
+    )
+    assert torch.equal(by_row, by_colour)
+    assert torch.allclose(by_row.double(), expected, atol=1e-5)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit the memory of a process")

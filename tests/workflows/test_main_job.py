@@ -58,7 +58,16 @@ def test_the_model_carries_its_lineage(tuned, run, home):
         base["trunk"],
         base["input"],
     )
-    assert model["load_report"] == {"loaded": 296, "converted": 296, "missing": [], "unexpected": []}
+    assert model["load_report"] == {
+        "loaded": 296,
+        "converted": 296,
+        "missing": [],
+        "unexpected": [],
+        "replaced": [],
+        "mismatched": [],
+        "prefix": "",
+        "partial": False,
+    }
 
 
 def test_the_report_file_holds_every_number(tuned, home):

@@ -87,22 +87,41 @@ def _gaps(record: DatasetVersion) -> list[str]:
 
 @click.command()
 @click.argument("dataset")
-@click.option("--model", help="Start from this model: embedded:NAME, timm:NAME, or one of the workspace.")
+@click.option("--model", help="Begin with: timm:NAME, hf:OWNER/NAME, file:PATH, a URL, one of yours.")
+@click.option(
+    "--strategy", help="probe, full, partial, lp-ft, gradual, adapters or scratch.  [default: probe]"
+)
+@click.option("--epochs", type=int, metavar="N", help="Epochs of training; a probe has none.  [default: 10]")
 @click.option("--recipe", type=click.Path(path_type=Path), help="Recipe file (TOML).")
 @click.option("--set", "settings", multiple=True, metavar="K=V", help="Change a value of the recipe.")
 @click.option("--name", help="Name of the new model.  [default: the dataset's]")
+@click.option(
+    "--devices", type=int, default=1, metavar="N", help="Share each batch out among N GPUs, or processes."
+)
 @with_workspace(show)
 def finetune(
     workspace: Workspace,
     dataset: str,
     model: str | None,
+    strategy: str | None,
+    epochs: int | None,
     recipe: Path | None,
     settings: tuple[str, ...],
     name: str | None,
+    devices: int,
 ) -> FinetuneResult:
     """Fine-tune a pretrained model on DATASET and measure it.
 
     DATASET is a folder with one folder of pictures for each class, with or without train, val and test
     above them; or a dataset of the workspace; or `digits`, a small set that comes along.
     """
-    return workspace.finetune(dataset, model=model, recipe=recipe, settings=settings, name=name)
+    return workspace.finetune(
+        dataset,
+        model=model,
+        strategy=strategy,
+        epochs=epochs,
+        recipe=recipe,
+        settings=settings,
+        name=name,
+        devices=devices,
+    )

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from regraft.errors import RegraftError
+from regraft.errors import RegraftError, Terminated
 
 #: Every command, the module that holds it, and what `regraft --help` says of it.
 COMMANDS = {
@@ -19,6 +19,7 @@ COMMANDS = {
     "dataset": ("regraft.cli.dataset", "Labelled pictures in versions that never change."),
     "model": ("regraft.cli.model", "Pretrained and fine-tuned models."),
     "run": ("regraft.cli.run", "What was executed, and what became of it."),
+    "recipe": ("regraft.cli.recipe", "How to fine-tune: what a recipe comes to, and which rate suits it."),
     "report": ("regraft.cli.report", "What evaluations gave."),
     "store": ("regraft.cli.store", "What the workspace keeps on disk: verify it, clean it up."),
 }
@@ -54,28 +55,43 @@ def cli() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 invalid input,
-    6 integrity, 7 not allowed, 130 interrupted.
+    """Run the command line and exit: 0 done, 1 failed, or stopped on request, 2 usage, 3 not found,
+    4 conflict, 5 invalid input, 6 integrity, 7 not allowed, 130 interrupted, 143 terminated.
     """
     try:
         result = cli.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted. Nothing half-written is kept; run the command again to go on.", err=True)
-        sys.exit(130)
+    except (click.Abort, KeyboardInterrupt) as error:
+        _end_interrupted(error.__cause__ or error)  # click raises Abort from what it was
     except RegraftError as error:
         _show(error)
         sys.exit(error.exit_code)
     sys.exit(result if isinstance(result, int) else 0)
 
 
+def _end_interrupted(error: BaseException) -> NoReturn:
+    terminated = isinstance(error, Terminated)
+    word = "Terminated" if terminated else "Interrupted"
+    advice = "; ".join(_notes(error)) or "Nothing half-written is kept; run the command again to go on."
+    click.echo(f"{word}. {advice}", err=True)
+    sys.exit(143 if terminated else 130)
+
+
+def _notes(error: BaseException) -> list[str]:
+    """Return what was noted of an error on its way up: how to resume a run."""
+    return getattr(error, "__notes__", [])
+
+
 def _show(error: RegraftError) -> None:
     if "--json" in sys.argv[1:]:
-        facts = {"error": type(error).__name__, "message": str(error), "hint": error.hint}
+        facts: dict[str, object] = {"error": type(error).__name__, "message": str(error), "hint": error.hint}
+        facts |= {"notes": notes} if (notes := _notes(error)) else {}
         click.echo(json.dumps(facts, ensure_ascii=False), err=True)
         return
     click.echo(f"{click.style('Error:', fg='red', bold=True)} {error}", err=True)
     if error.hint:
         click.echo(f"{click.style('Try:', bold=True)}   {error.hint}", err=True)
+    for note in _notes(error):
+        click.echo(note, err=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from regraft.cli.dataset_past import show_tagged, tagged_to_json
@@ -9,6 +12,9 @@ from regraft.cli.output import columns, facts, with_workspace
 from regraft.records import ModelVersion, Version
 from regraft.reports.words import number, pictures
 from regraft.workspace.main import Workspace
+
+if TYPE_CHECKING:
+    from regraft.jobs.groups import GroupTable
 
 
 @click.group()
@@ -21,7 +27,7 @@ def show_list(versions: list[Version]) -> str:
     rows = []
     for version in versions:
         record = version.read(ModelVersion)
-        state = "fine-tuned" if record.lineage else "pretrained"
+        state = "fine-tuned" if record.lineage else "pretrained" if record.weights_file else "random"
         rows.append((version, state, record.architecture, len(record.labels), version.digest[:12]))
     header = ("model", "is", "architecture", "classes", "digest")
     return columns(header, rows, empty="No models yet. Make one: regraft finetune FOLDER")
@@ -69,11 +75,50 @@ def show_info(version: Version) -> str:
     return facts(pairs)
 
 
+def show_groups(table: GroupTable) -> str:
+    """Write what of each stage learns, and how fast, and how many parameters that are together."""
+    header = ("stage", "learns as", "tensors", "parameters", "rate", "decay")
+    rows = [
+        (
+            line.stage,
+            line.group or "frozen",
+            line.tensors,
+            f"{line.parameters:,}",
+            "" if line.lr is None else f"{line.lr:.4g}",
+            "" if line.weight_decay is None else f"{line.weight_decay:.4g}",
+        )
+        for line in table.lines
+    ]
+    totals = [
+        ("frozen", f"{table.frozen:,}"),
+        ("trainable", f"{table.trainable:,}"),
+        ("all", f"{table.frozen + table.trainable:,}"),
+    ]
+    notes = [f"note    {note}" for note in table.notes]
+    return "\n".join([columns(header, rows, empty=""), "", facts(totals), *notes])
+
+
 @model.command()
 @click.argument("name")
-@with_workspace(show_info)
-def info(workspace: Workspace, name: str) -> Version:
+@click.option("--groups", is_flag=True, help="Show what of the net would learn under a recipe, and how fast.")
+@click.option("--recipe", type=click.Path(path_type=Path), help="For --groups: recipe file (TOML).")
+@click.option("--set", "settings", multiple=True, metavar="K=V", help="For --groups: change the recipe.")
+@click.option("--classes", type=click.IntRange(min=1), help="For --groups: classes of the new head.")
+@with_workspace(lambda found: show_info(found) if isinstance(found, Version) else show_groups(found))
+def info(
+    workspace: Workspace,
+    name: str,
+    *,
+    groups: bool,
+    recipe: Path | None,
+    settings: tuple[str, ...],
+    classes: int | None,
+) -> Version | GroupTable:
     """Show what model NAME is and what it was made of."""
+    if groups:
+        return workspace.models.groups(name, recipe, settings=settings, classes=classes)
+    if recipe is not None or settings or classes is not None:
+        raise click.UsageError("--recipe, --set and --classes belong to --groups.")
     return workspace.models.get(name)
 
 

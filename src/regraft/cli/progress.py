@@ -37,6 +37,11 @@ class Bars:
 
     def __call__(self, task: str, done: int, total: int) -> None:
         """Take note that `done` of `total` units of a task are finished."""
+        if total == 0:
+            self._stop()
+            self._bar = None
+            print(task, file=sys.stderr, flush=True)  # noqa: T201
+            return
         now = time.monotonic()
         before, whole = self._done.get(task, (0, total))
         if done <= before or whole != total or before >= whole:  # begun, or begun again

@@ -1,4 +1,4 @@
-"""`regraft run`: what was executed, and what became of it."""
+"""`regraft run`: what was executed, what became of it, and how it goes on."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 
 import click
 
+from regraft.cli.live import metrics_line
 from regraft.cli.output import columns, facts, plain, with_workspace
 from regraft.records import RunRecord
+from regraft.reports.text import summary
 from regraft.store.journal import Run
 from regraft.workspace.main import Workspace
+from regraft.workspace.runs import RunResult
 
 
 @click.group()
@@ -49,6 +52,8 @@ def show_info(item: Run) -> str:
     ]
     if record.error:
         pairs.append(("error", record.error))
+    if record.kind == "finetune" and record.status not in ("done", "running"):
+        pairs.append(("resume", f"regraft run resume {record.id}"))
     for section, values in record.recipe.items():
         pairs += [(f"{section}.{key}", value) for key, value in values.items()]
     return facts(pairs)
@@ -67,24 +72,67 @@ def info(workspace: Workspace, run_id: str) -> Run:
     return workspace.runs.get(run_id)
 
 
-def show_metrics(values: dict[str, Any]) -> str:
-    """Write one line of metrics."""
-    time = values["time"][11:19]
-    return "  ".join(
-        [
-            time,
-            *(
-                f"{k} {v:.6g}" if isinstance(v, float) else f"{k} {v}"
-                for k, v in values.items()
-                if k != "time"
-            ),
-        ]
-    )
+@run.command()
+@click.argument("run_id", metavar="[RUN]", default="latest")
+@with_workspace(metrics_line)
+def watch(workspace: Workspace, run_id: str) -> Iterator[dict[str, Any]]:
+    """Print the metrics of RUN as they come, until it ends; without RUN, of the latest."""
+    return workspace.runs.watch(run_id)
+
+
+def show_result(result: RunResult) -> str:
+    """Write the numbers, where the report is, and what to type next."""
+    name = result.model.partition(":")[0]
+    pairs = [
+        ("run", result.run.id),
+        ("model", result.model),
+        ("report", result.page),
+        ("next", f"regraft predict {name} NEW.jpg"),
+    ]
+    return f"{summary(result.report)}\n\n{facts(pairs)}"
+
+
+@run.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--force", is_flag=True, help="Even if it is said to be at work on another machine.")
+@with_workspace(show_result)
+def resume(workspace: Workspace, run_id: str, force: bool) -> RunResult:
+    """Go on with RUN, a fine-tuning that was cut off, from its last checkpoint."""
+    return workspace.runs.resume(run_id, force=force)
+
+
+@run.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--epochs", required=True, metavar="+N|N", help="So many epochs more, or so many in all.")
+@with_workspace(show_result)
+def extend(workspace: Workspace, run_id: str, epochs: str) -> RunResult:
+    """Train longer after RUN is done, as a new run that begins where RUN ended."""
+    return workspace.runs.extend(run_id, epochs=epochs)
+
+
+def show_stopped(record: RunRecord) -> str:
+    """Write how the run ended, or that it has not yet, and how it goes on."""
+    if record.status == "running":
+        return (
+            f"{record.id} was asked to stop, and ends as soon as it can; see `regraft run info {record.id}`."
+        )
+    goes_on = record.kind == "finetune" and record.status != "done"
+    pairs = [("run", record.id), ("status", record.status)]
+    return facts(pairs + [("resume", f"regraft run resume {record.id}")] * goes_on)
 
 
 @run.command()
 @click.argument("run_id", metavar="[RUN]", default="latest")
-@with_workspace(show_metrics)
-def watch(workspace: Workspace, run_id: str) -> Iterator[dict[str, Any]]:
-    """Print the metrics of RUN as they come, until it ends; without RUN, of the latest."""
-    return workspace.runs.watch(run_id)
+@click.option("--wait/--no-wait", default=True, help="Wait until it has ended.  [default: wait]")
+@with_workspace(show_stopped)
+def stop(workspace: Workspace, run_id: str, wait: bool) -> RunRecord:
+    """Ask RUN to save what it has done and to end; without RUN, the latest."""
+    return workspace.runs.stop(run_id, wait=wait)
+
+
+@run.command()
+@click.argument("run_id", metavar="RUN")
+@with_workspace(lambda record: f"{record.id} is removed; what it gave stays.")
+def remove(workspace: Workspace, run_id: str) -> RunRecord:
+    """Remove RUN with its log, metrics and checkpoints; its model and report stay."""
+    return workspace.runs.remove(run_id)

@@ -21,7 +21,17 @@ def batches(pictures: Iterable[Prepared], spec: InputSpec, *, batch_size: int) -
 
 def normalise(pictures: torch.Tensor, spec: InputSpec) -> torch.Tensor:
     """Turn bytes [n, height, width, 3] into floats [n, 3, height, width] of the spec's mean and std."""
-    mean = torch.tensor(spec.mean).view(3, 1, 1)
-    std = torch.tensor(spec.std).view(3, 1, 1)
     values = pictures.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    return _scaled(values, spec)
+
+
+def normalise_batch(images: torch.Tensor, spec: InputSpec) -> torch.Tensor:
+    """Turn bytes [n, 3, height, width] into floats of the spec's mean and std, on the device they are on."""
+    return _scaled(images.to(torch.float32), spec)
+
+
+def _scaled(values: torch.Tensor, spec: InputSpec) -> torch.Tensor:
+    mean, std = (
+        torch.tensor(numbers, device=values.device).view(3, 1, 1) for numbers in (spec.mean, spec.std)
+    )
     return values.div_(255).sub_(mean).div_(std)

@@ -13,10 +13,20 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ordered(function: Callable[[T], R], items: Iterable[T], *, ahead: int = 16) -> Iterator[R]:
-    """Yield `function(item)` for every item in order; at most `ahead` results wait in memory."""
+def ordered(
+    function: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    ahead: int = 16,
+    threads: int | None = None,
+    prepare: Callable[[], None] | None = None,
+) -> Iterator[R]:
+    """Yield `function(item)` for every item in order; at most `ahead` results wait in memory.
+
+    There is a thread for each core, or as many as are said; each calls `prepare` first.
+    """
     remaining = iter(items)
-    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, initializer=prepare)
     try:
         waiting: deque[Future[R]] = deque(pool.submit(function, item) for item in islice(remaining, ahead))
         while waiting:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from hashlib import sha256
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import torch
 from PIL import Image
@@ -17,6 +12,8 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data.dataloader import default_collate
 
 from regraft.data import pictures
+from regraft.data.draws import generator
+from regraft.data.seeding import seeded
 from regraft.errors import InvalidError
 from regraft.records import Row
 from regraft.store.packs import Packs
@@ -84,8 +81,7 @@ class Shuffle(Sampler[int]):
         draw = f"{self._seed}:{self._epoch}"
         if self._in_order:
             return (Turn(place, draw) for place in self._order)
-        # the one generator of numpy whose numbers are promised never to change
-        permutation = np.random.RandomState(_words(f"order:{draw}")).permutation(self._count)
+        permutation = generator(f"order:{draw}").permutation(self._count)
         return (Turn(permutation[place], draw) for place in self._order)
 
 
@@ -137,7 +133,7 @@ class TorchView(TorchDataset[tuple[object, int]]):
             return image, target
         if not isinstance(position, Turn):
             return self.transform(image), target
-        with _seeded(f"{position.draw}:{row.digest}"):
+        with seeded(f"{position.draw}:{row.digest}"):
             return self.transform(image), target
 
     def row(self, position: int) -> Row:
@@ -179,26 +175,6 @@ class TorchView(TorchDataset[tuple[object, int]]):
             generator=torch.Generator().manual_seed(seed),
             multiprocessing_context=None if self._forks or not workers else "spawn",
         )
-
-
-@contextmanager
-def _seeded(words: str) -> Iterator[None]:
-    """Seed the generators of torch (on the CPU), numpy and random, and put them back as they were."""
-    state = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    seeds = _words(words)
-    torch.default_generator.manual_seed(int(seeds[0]) << 31 | int(seeds[1]) >> 1)
-    np.random.seed(seeds)
-    random.seed(words)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state[0])
-        np.random.set_state(state[1])
-        random.setstate(state[2])
-
-
-def _words(words: str) -> npt.NDArray[np.uint32]:
-    return np.frombuffer(sha256(words.encode()).digest(), dtype="<u4").astype(np.uint32)
 
 
 def _plain(items: list[tuple[object, int]]) -> tuple[list[object], torch.Tensor]:

@@ -7,8 +7,10 @@ import copy
 import ctypes
 import os
 import platform
+import resource
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
@@ -30,20 +32,46 @@ class Device:
         self.kind = kind or find_kind()
         self.precision = precision
         dtype, _, layout = precision.partition("+")
-        self._bfloat16 = dtype == "bfloat16"
+        self._dtype: torch.dtype = getattr(torch, dtype)
+        self._reduced = dtype != "float32"
         self._layout = torch.channels_last if layout else torch.contiguous_format
 
     def place(self, net: nn.Module) -> nn.Module:
         """Bring a net here for inference, in place; return it."""
-        net = net.eval().requires_grad_(False).to(self.kind)
+        return self.settle(net.eval().requires_grad_(False))
+
+    def settle(self, net: nn.Module) -> nn.Module:
+        """Bring a net here in this device's memory layout, in place; return it."""
+        net = net.to(self.kind)
         net.to(memory_format=self._layout)  # type: ignore[call-overload]  # torch does not declare it
         return net
 
     def compute(self, forward: Forward, net: nn.Module, batch: torch.Tensor) -> torch.Tensor:
         """Call `forward(net, batch)` without gradients; return float32 in main memory."""
-        batch = batch.to(self.kind).contiguous(memory_format=self._layout)
-        with torch.inference_mode(), torch.autocast(self.kind, torch.bfloat16, enabled=self._bfloat16):
-            return forward(net, batch).float().cpu()
+        with torch.inference_mode(), self.autocast():
+            return forward(net, self.take(batch)).float().cpu()
+
+    def take(self, batch: torch.Tensor) -> torch.Tensor:
+        """Bring a batch here; one of pictures or maps in this device's memory layout."""
+        batch = batch.to(self.kind, non_blocking=True)
+        return batch.contiguous(memory_format=self._layout) if batch.ndim == 4 else batch
+
+    def autocast(self) -> torch.autocast:
+        """Compute in this device's precision within the context."""
+        return torch.autocast(
+            self.kind, self._dtype if self._reduced else torch.bfloat16, enabled=self._reduced
+        )
+
+    def scaler(self) -> torch.amp.GradScaler | None:
+        """Return what keeps small gradients from vanishing in float16; None where nothing has to."""
+        return torch.amp.GradScaler(self.kind) if self._dtype is torch.float16 else None
+
+    def memory(self) -> float:
+        """Return the most memory that this process has had here, in MB."""
+        if self.kind == "cuda":
+            return torch.cuda.max_memory_allocated() / 2**20
+        unit = 2**20 if sys.platform == "darwin" else 2**10
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def find_kind() -> str:
@@ -54,29 +82,64 @@ def find_kind() -> str:
 
 
 def fastest_precision(forward: Forward, net: nn.Module, batch: torch.Tensor) -> Precision:
-    """Time one batch in each precision, in turn, and return the fastest.
+    """Time one batch in each precision, in turn, and return the fastest for inference."""
+    arms = {}
+    for choice in _choices():
+        device = Device(choice)
+        placed = device.place(copy.deepcopy(net))
+        arms[choice] = partial(device.compute, forward, placed, batch)
+    return _fastest(arms)
 
-    bfloat16 has to win by a margin, because it changes the numbers in the third digit.
+
+def fastest_training(net: nn.Module, batch: torch.Tensor) -> Precision:
+    """Time a step forward and backward in each precision, in turn, and return the fastest.
+
+    `net` comes as it will be trained: what is frozen stays so.
     """
-    choices: list[Precision] = ["float32", "float32+channels_last", "bfloat16+channels_last"]
-    arms = {choice: (device := Device(choice), device.place(copy.deepcopy(net))) for choice in choices}
-    best = dict.fromkeys(choices, float("inf"))
+
+    def step(device: Device, placed: nn.Module) -> None:
+        with device.autocast():
+            placed(device.take(batch)).float().square().mean().backward()
+
+    arms = {}
+    for choice in _choices():
+        device = Device(choice)
+        placed = device.settle(copy.deepcopy(net))
+        arms[choice] = partial(step, device, placed)
+    return _fastest(arms)
+
+
+def _choices() -> tuple[Precision, ...]:
+    return ("float32", "float32+channels_last", "bfloat16+channels_last")
+
+
+def _fastest(arms: Mapping[Precision, Callable[[], object]]) -> Precision:
+    """Time some work in each precision; the one that changes the numbers in the third digit has to win by a
+    margin.
+    """
+    best = dict.fromkeys(arms, float("inf"))
     for _ in range(_ROUNDS):
-        for choice, (device, placed) in arms.items():
-            best[choice] = min(best[choice], _seconds(partial(device.compute, forward, placed, batch)))
-    exact = min(choices[:2], key=lambda choice: best[choice])
-    return choices[2] if best[choices[2]] * WORTH < best[exact] else exact
+        for choice, work in arms.items():
+            best[choice] = min(best[choice], _seconds(work))
+    exact = min((choice for choice in arms if choice.startswith("float32")), key=lambda choice: best[choice])
+    quick = min(arms, key=lambda choice: best[choice])
+    return quick if best[quick] * WORTH < best[exact] else exact
+
+
+def count_cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_threads(work: Callable[[], object]) -> int:
     """Time some work with one thread and with one for each core; keep the faster number, and return it.
 
     With another process on a core, threads that wait for each other lose more than they gain. The number
-    of threads does not change what a forward pass computes, so that this may differ from run to run.
+    of threads does not change what a forward pass computes, so that this may differ from run to run; it does
+    change gradients, so that a training keeps the number it began with.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     best = {}
-    for threads in dict.fromkeys((cores, 1)):
+    for threads in dict.fromkeys((count_cores(), 1)):
         torch.set_num_threads(threads)
         work()
         best[threads] = min(_seconds(work) for _ in range(_ROUNDS - 1))
@@ -100,6 +163,10 @@ def keep_memory() -> bool:
 
 
 def _seconds(work: Callable[[], object]) -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     start = time.perf_counter()
     work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - start

@@ -1,143 +1,186 @@
-"""The contract that every net fulfils: build, stages, number of features, trunk and head.
+"""The contract that every net fulfils: a trunk from pictures to features, and a head from features to logits.
 
-A net's trunk turns pictures [n, 3, height, width] into pooled features [n, num_features]; its head is one
-linear layer from features to logits. The contract is met by any timm net whose classifier is linear.
+It is met by any timm net whose classifier is one linear layer, by torchvision's classification nets, and by
+the nets that come with Regraft. A parameter of the trunk is called as in the architecture, below `trunk.`;
+those of the head stand below `head.`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import Any, cast
+from collections import OrderedDict
 
 import torch
 from torch import nn
+from torch.nn.functional import adaptive_avg_pool2d
 
-from regraft.errors import MismatchError, NotFoundError, did_you_mean
+from regraft.errors import MismatchError
+from regraft.hub import builders, heads
 from regraft.hub.layouts import State
-from regraft.hub.operators import register
-from regraft.records import InputSpec
-
-register()
-
-import timm  # noqa: E402 (its import needs the operators)
-from timm.data.imagenet_info import ImageNetInfo  # noqa: E402
-from timm.models import group_parameters  # noqa: E402
+from regraft.records import HeadKind, InputSpec
 
 
-def build(architecture: str) -> nn.Module:
-    """Build a net of a timm architecture with its original classifier and random weights.
+class MapHead(nn.Sequential):
+    """The classifier of a SqueezeNet, which takes the trunk's map [n, c, h, w] in place of features."""
 
-    Raises NotFoundError with the nearest name.
+
+class Net(nn.Module):
+    """A trunk, which turns pictures into features [n, num_features], and a head, which makes logits of them.
+
+    Below a MapHead the trunk gives a map; with any other head it gives features.
     """
-    if not timm.is_model(architecture):
-        raise NotFoundError(
-            f"timm {timm.__version__} has no architecture {architecture!r}.",
-            hint=did_you_mean(architecture, timm.list_models(), otherwise="See timm.list_models()."),
-        )
-    try:
-        net: nn.Module = timm.create_model(architecture, pretrained=False)
-    except RuntimeError as error:  # a tag that the architecture does not have
-        raise NotFoundError(
-            f"timm {timm.__version__} has no {architecture!r}: {str(error).rstrip('.')}.",
-            hint="Leave away what follows the dot.",
-        ) from None
-    return net
+
+    def __init__(self, trunk: nn.Module, head: nn.Module, *, architecture: str, classifier: str) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.head = head
+        #: As `build` knows it.
+        self.architecture = architecture
+        #: Name of the head within the architecture.
+        self.classifier = classifier
+        self.num_features = next(tensor.shape[1] for tensor in head.parameters())
+
+    @property
+    def head_kind(self) -> HeadKind:
+        """What the head is; `own` where it is the architecture's, and no linear layer with a bias."""
+        return heads.kind(self.head)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Turn prepared pictures [n, channels, height, width] into logits [n, classes]."""
+        logits: torch.Tensor = self.head(self.trunk(pictures))
+        return logits
 
 
-def input_spec(net: nn.Module) -> InputSpec:
-    """Return how pictures must be prepared for the net's pretrained weights."""
-    facts = _facts(net)
-    if (mode := facts.get("crop_mode", "center")) != "center":
-        raise MismatchError(f"The net wants its pictures prepared by {mode!r}, which is not supported.")
-    return InputSpec(
-        size=facts["input_size"][-1],
-        crop=facts["crop_pct"],
-        mean=facts["mean"],
-        std=facts["std"],
-        interpolation="bilinear" if facts["interpolation"] == "bilinear" else "bicubic",
-    )
+def build(architecture: str, *, in_channels: int = 3, drop_path: float = 0.0) -> Net:
+    """Build a net with random weights and its original classifier as head.
 
-
-def num_features(net: nn.Module) -> int:
-    """Return how many features the trunk gives."""
-    return classifier(net).in_features
-
-
-def stages(net: nn.Module) -> list[list[str]]:
-    """Return the names of the parameters of each stage, from the stem to the head."""
-    layers: dict[int, list[str]] = defaultdict(list)
-    for index, names in group_parameters(net, cast(Any, net).group_matcher(coarse=True)).items():
-        layers[index].extend(names)
-    return [layers[index] for index in sorted(layers)]
-
-
-def classifier(net: nn.Module) -> nn.Linear:
-    """Return the net's linear classifier; raises MismatchError where it has none."""
-    layer = net.get_submodule(_classifier_name(net))
-    if not isinstance(layer, nn.Linear):
-        raise MismatchError(f"The classifier of the net is {type(layer).__name__}, not one linear layer.")
-    return layer
-
-
-def replace_head(net: nn.Module, weight: torch.Tensor, bias: torch.Tensor) -> nn.Module:
-    """Give the net a classifier of the weight [classes, features] and bias [classes]; return the net."""
-    old = classifier(net)
-    head = nn.Linear(old.in_features, len(bias))
-    with torch.no_grad():
-        head.weight.copy_(weight)
-        head.bias.copy_(bias)
-    parent, _, name = _classifier_name(net).rpartition(".")
-    setattr(net.get_submodule(parent), name, head)
-    cast(Any, net).num_classes = len(bias)
-    return net
-
-
-def split_state(net: nn.Module) -> tuple[State, State]:
-    """Return the net's tensors: those of the trunk by name, and the head's `weight` and `bias`."""
-    prefix = _classifier_name(net) + "."
-    state = {name: tensor.clone().contiguous() for name, tensor in net.state_dict().items()}
-    head = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-    return {name: tensor for name, tensor in state.items() if not name.startswith(prefix)}, head
-
-
-def load_trunk(net: nn.Module, state: State) -> nn.Module:
-    """Put stored trunk weights back into a net of their architecture, in place; return the net."""
-    result = net.load_state_dict(state, strict=False)
-    prefix = _classifier_name(net) + "."
-    missing = [name for name in result.missing_keys if not name.startswith(prefix)]
-    if missing or result.unexpected_keys:
+    An architecture is `resnet18` of timm, `torchvision:resnet18`, or `regraft:cifar_resnet20`. Raises
+    NotFoundError with the nearest name, and MismatchError where the classifier cannot be replaced.
+    """
+    built = builders.build(architecture, in_channels=in_channels, drop_path=drop_path)
+    trunk, place = built.net, built.classifier
+    head = trunk.get_submodule(place)
+    if isinstance(head, nn.Linear):
+        parent, _, name = place.rpartition(".")
+        setattr(trunk.get_submodule(parent), name, nn.Identity())
+    elif isinstance(head, nn.Sequential):
+        trunk, head = _named(features=trunk.get_submodule("features")), MapHead(*head, nn.Flatten())
+    else:
         raise MismatchError(
-            f"The stored weights do not fit the net that timm {timm.__version__} builds: "
-            f"{len(missing)} tensors are missing, {len(result.unexpected_keys)} are unknown.",
-            hint="Install the version of timm that the model's lineage names.",
+            f"The classifier of {architecture!r} is {type(head).__name__}, not one linear layer.",
+            hint="Choose another architecture.",
         )
+    return Net(trunk, head, architecture=architecture, classifier=place)
+
+
+def outline(architecture: str) -> Net:
+    """Build a net whose weights have shapes and no memory: enough for names, counts and stages."""
+    with builders.Outline():
+        return build(architecture)
+
+
+def input_spec(net: Net) -> InputSpec:
+    """Return how pictures must be prepared for the weights that the net's library has for it.
+
+    Raises MismatchError where Regraft cannot prepare them so.
+    """
+    return builders.input_spec(net.architecture, net.trunk)
+
+
+def label_names(net: Net) -> tuple[str, ...]:
+    """Return the names of the classes that the weights of the net's library know, else plain numbers."""
+    return builders.label_names(net.architecture, count_classes(net))
+
+
+def count_classes(net: Net) -> int:
+    """Return how many classes the net's head tells apart."""
+    return next(len(tensor) for name, tensor in net.head.named_parameters() if name.endswith("weight"))
+
+
+def replace_head(net: Net, head: nn.Module) -> Net:
+    """Give the net another head, from features [n, num_features] to logits, in place; return the net."""
+    if isinstance(net.head, MapHead):
+        net.trunk = _named(
+            features=net.trunk.get_submodule("features"), pool=nn.AdaptiveAvgPool2d(1), flatten=nn.Flatten()
+        )
+    net.head = head
     return net
 
 
-def features(net: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
-    """Run the trunk: normalised pictures [n, 3, height, width] in, features [n, num_features] out."""
-    timm_net = cast(Any, net)
-    result: torch.Tensor = timm_net.forward_head(timm_net.forward_features(pictures), pre_logits=True)
-    return result
+def features(net: Net, pictures: torch.Tensor) -> torch.Tensor:
+    """Turn prepared pictures [n, channels, height, width] into features [n, num_features]."""
+    result: torch.Tensor = net.trunk(pictures)
+    return adaptive_avg_pool2d(result, 1).flatten(1) if isinstance(net.head, MapHead) else result
 
 
-def label_names(count: int) -> tuple[str, ...]:
-    """Return the names of the classes that the pretrained weights know: ImageNet's, or plain numbers."""
-    if count != 1000:
-        return tuple(str(index) for index in range(count))
-    info = ImageNetInfo()
-    synsets = [info.index_to_label_name(index) for index in range(count)]
-    names = [info.label_name_to_description(synset) for synset in synsets]
-    twice = {name for name in names if names.count(name) > 1}
-    return tuple(f"{n} ({s})" if n in twice else n for n, s in zip(names, synsets, strict=True))
+def split_state(net: Net) -> tuple[State, State]:
+    """Return copies of the tensors of the trunk, named as in the architecture, and of the head."""
+    trunk, head = (
+        {name: tensor.clone().contiguous() for name, tensor in part.state_dict().items()}
+        for part in (net.trunk, net.head)
+    )
+    return trunk, head
 
 
-def _facts(net: nn.Module) -> dict[str, Any]:
-    return cast(dict[str, Any], net.pretrained_cfg)
+def load_trunk(net: Net, state: State) -> Net:
+    """Put a stored trunk into a net of its architecture, in place; return the net.
+
+    Where the net takes another number of channels than the trunk was stored with, its first convolution
+    gets the sum over red, green and blue, or their weights in turn, scaled to the same sum. Raises
+    MismatchError where a tensor is missing, unknown, or of another shape.
+    """
+    wanted = net.trunk.state_dict()
+    fitted = {
+        name: _with_channels(tensor, wanted[name].shape) if name in wanted else tensor
+        for name, tensor in state.items()
+    }
+    missing = wanted.keys() - fitted.keys()
+    unknown = fitted.keys() - wanted.keys()
+    wrong = [name for name in wanted.keys() & fitted.keys() if wanted[name].shape != fitted[name].shape]
+    if missing or unknown or wrong:
+        raise MismatchError(
+            f"The stored weights do not fit the net that {net.architecture!r} names here: {len(missing)} "
+            f"tensors are missing, {len(unknown)} are unknown, {len(wrong)} have another shape.",
+            hint="Install the versions of timm and torchvision that the model's lineage names.",
+        )
+    _load(net.trunk, fitted)
+    return net
 
 
-def _classifier_name(net: nn.Module) -> str:
-    name = _facts(net)["classifier"]
-    if not isinstance(name, str):
-        raise MismatchError(f"The net has {len(name)} classifiers; only nets with one can be fine-tuned.")
-    return name
+def original_state(net: Net) -> State:
+    """Return the net's tensors under the names that they have in the architecture."""
+    return {
+        **net.trunk.state_dict(),
+        **{f"{net.classifier}.{name}": tensor for name, tensor in net.head.state_dict().items()},
+    }
+
+
+def load_original(net: Net, state: State) -> Net:
+    """Put tensors under the architecture's names into the net, in place; return the net.
+
+    Tensors of the net that the state lacks stay, and what the net lacks is left out.
+    """
+    prefix = f"{net.classifier}."
+    trunk, head = net.trunk.state_dict(), net.head.state_dict()
+    _load(net.trunk, {name: value for name, value in state.items() if name in trunk})
+    _load(net.head, {name: state[prefix + name] for name in head if prefix + name in state})
+    return net
+
+
+def _load(module: nn.Module, state: State) -> None:
+    tensors = module.state_dict()  # it says which version of the module it is of, as a MNASNet asks
+    tensors.update(state)
+    module.load_state_dict(tensors)
+
+
+def _named(**modules: nn.Module) -> nn.Sequential:
+    return nn.Sequential(OrderedDict(modules))
+
+
+def _with_channels(weight: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """Fit the weight of a first convolution over three channels to a net that takes another number."""
+    if weight.ndim != 4 or weight.shape[1] != 3 or shape[1] == 3:
+        return weight
+    count = shape[1]
+    if count == 1:
+        return weight.sum(1, keepdim=True)
+    return weight[:, [channel % 3 for channel in range(count)]] * (3 / count)

@@ -11,8 +11,9 @@ from regraft.data.doctor import Patient
 from regraft.data.measured import Measured
 from regraft.engine import probe
 from regraft.engine.predict import Floats
-from regraft.jobs.features import fastest_precision, features_of
+from regraft.jobs.features import features_of
 from regraft.jobs.fetch import fetch
+from regraft.jobs.precision import fastest_precision
 from regraft.jobs.show import thumbnail
 from regraft.progress import Progress
 from regraft.recipe import Recipe
@@ -111,5 +112,5 @@ def write(store: Store, run: Run, found: Checkup, dataset: Version) -> None:
         ("pictures", f"{record.count:,} of {len(record.labels)} classes ({sizes})"),
         ("refused", words.number(record.refused_count, "file")),
     ]
-    durable.put(run.path / "checkup.json", encode(found))
-    durable.put(run.path / "checkup.html", page.render(found, thumbnails, facts=facts).encode())
+    durable.swap(run.path / "checkup.json", encode(found))
+    durable.swap(run.path / "checkup.html", page.render(found, thumbnails, facts=facts).encode())

@@ -12,11 +12,12 @@ from safetensors.numpy import load
 from regraft.data import pictures
 from regraft.data.parallel import ordered
 from regraft.engine import metrics
-from regraft.engine.predict import scores
+from regraft.engine.predict import logits, softmax
 from regraft.errors import InvalidError, MismatchError
 from regraft.jobs.check import doubts, examine
-from regraft.jobs.features import fastest_precision, features_of
-from regraft.jobs.preflight import notes, training_rows
+from regraft.jobs.features import features_of
+from regraft.jobs.precision import fastest_precision
+from regraft.jobs.preflight import check_classifier, notes, training_rows
 from regraft.progress import Progress
 from regraft.records import Baseline, Checkup, DatasetVersion, Mistake, ModelVersion, Report, Row, Version
 from regraft.reports import gallery, html
@@ -45,27 +46,34 @@ def measure(
     Pictures that the model learned from are left out and counted. Raises MismatchError where the dataset
     has labels that the model does not know, InvalidError where no picture is left.
     """
-    net = model.read(ModelVersion)
+    net = check_classifier(model)
     data = dataset.read(DatasetVersion)
     known = {row.digest: row for row in training_rows(store, net)}
     asked = [row for row in read_rows(store.blobs, data.segments) if split in ("all", row.split)]
     rows = [row for row in asked if row.digest not in known]
     _check(rows, net, asked=len(asked), split=split)
-    everything = [*known.values(), *rows]
+    index = {label: i for i, label in enumerate(net.labels)}
+    targets = np.array([index[row.label] for row in rows])
+    precision = net.precision or fastest_precision(store, net, progress)
     features = features_of(
         store,
         net,
-        everything,
-        precision=net.precision or fastest_precision(store, net, progress),
+        rows,
+        precision=precision,
         batch_size=_BATCH,
         progress=progress,
+        logits=net.head_kind == "own",
     )
-    index = {label: i for i, label in enumerate(net.labels)}
-    targets = np.array([index[row.label] for row in everything])
-    train, test = slice(0, len(known)), slice(len(known), None)
     head = load(store.blobs.get(net.head))
-    probabilities = scores(features[test], head["weight"], head["bias"], net.temperature)
-    baselines = _baselines(features[train], targets[train], features[test], targets[test]) if known else ()
+    probabilities = softmax(logits(net.head_kind, head, features) / net.temperature)
+    baselines: tuple[Baseline, ...] = ()
+    if plain := _untuned(store, net):
+        train = [row for row in known.values() if row.split == "train"]
+        both = features_of(
+            store, plain, [*train, *rows], precision=precision, batch_size=_BATCH, progress=progress
+        )
+        learned = np.array([index[row.label] for row in train])
+        baselines = _baselines(both[: len(train)], learned, both[len(train) :], targets) if train else ()
     said: tuple[str, ...] = ()
     if (
         net.lineage is not None and net.lineage.dataset == dataset.digest
@@ -85,10 +93,11 @@ def measure(
             labels=net.labels,
             seen=len(asked) - len(rows),
             notes=said,
-            metrics=metrics.measure(probabilities, targets[test], net.labels),
+            metrics=metrics.measure(probabilities, targets, net.labels),
             baselines=baselines,
-            mistakes=_mistakes(rows, probabilities, targets[test], net.labels),
+            mistakes=_mistakes(rows, probabilities, targets, net.labels),
             learning=net.learning,
+            training=net.training,
             lineage=net.lineage,
             predictions=store.blobs.put(to_parquet(_table(rows, probabilities, net.labels))),
             page=None,
@@ -116,6 +125,16 @@ def _check(rows: Sequence[Row], model: ModelVersion, *, asked: int, split: str) 
             f"The dataset has {len(unknown)} labels that the model does not know: {names}.",
             hint=f"The model knows {', '.join(map(repr, model.labels[:10]))}; labels are matched by name.",
         )
+
+
+def _untuned(store: Store, model: ModelVersion) -> ModelVersion | None:
+    """Return the model whose features a net began with; None where it is gone."""
+    if model.training is None:
+        return model
+    base = model.lineage and store.catalog.find_digest("models", model.lineage.model)
+    if not base:
+        return None
+    return base.read(ModelVersion).model_copy(update={"input": model.input})
 
 
 def _baselines(

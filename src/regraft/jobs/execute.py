@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from regraft.errors import IntegrityError
 from regraft.jobs.evaluate import measure
 from regraft.jobs.finetune import finetune
@@ -14,13 +16,15 @@ from regraft.store.leases import lease
 from regraft.store.opening import Store
 
 
-def execute(store: Store, run: Run, progress: Progress) -> dict[str, str]:
-    """Do what a run says and return its outputs by name."""
+def execute(
+    store: Store, run: Run, progress: Progress, launch: Callable[[], None] | None = None
+) -> dict[str, str]:
+    """Do what a run says and return its outputs by name; `launch` trains in several processes."""
     with lease(store.storage):
-        return _execute(store, run, progress)
+        return _execute(store, run, progress, launch)
 
 
-def _execute(store: Store, run: Run, progress: Progress) -> dict[str, str]:
+def _execute(store: Store, run: Run, progress: Progress, launch: Callable[[], None] | None) -> dict[str, str]:
     record = run.record
     dataset = _pinned(store, "datasets", record.inputs["dataset"], record.inputs["dataset_digest"])
     if record.kind == "check":
@@ -42,6 +46,7 @@ def _execute(store: Store, run: Run, progress: Progress) -> dict[str, str]:
             name=record.inputs["name"],
             split=split,
             progress=progress,
+            launch=launch,
         )
         outputs["model"] = str(model)
     else:
@@ -49,6 +54,20 @@ def _execute(store: Store, run: Run, progress: Progress) -> dict[str, str]:
     measured = report.read(Report).metrics
     run.metric(split=split, accuracy=measured.accuracy, log_loss=measured.log_loss)
     return {**outputs, "report": str(report)}
+
+
+def train_along(store: Store, run: Run, progress: Progress) -> None:
+    """Do one process's share of a run's training; the process that holds the run has begun it."""
+    from regraft.jobs import tune  # torch and timm
+
+    inputs = run.record.inputs
+    with lease(store.storage):
+        model = _pinned(store, "models", inputs["model"], inputs["model_digest"])
+        dataset = _pinned(store, "datasets", inputs["dataset"], inputs["dataset_digest"])
+        recipe = Recipe.model_validate(run.record.recipe)
+        tune.train_along(
+            tune.describe(store, run, model, dataset, recipe, split=inputs["split"], progress=progress)
+        )
 
 
 def _pinned(store: Store, kind: Kind, ref: str, digest: str) -> Version:

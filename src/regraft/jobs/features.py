@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 
 import numpy as np
 
-from regraft import durable
 from regraft.data.cache import FeatureCache, FeatureKey
 from regraft.data.transforms import Prepared, prepare_all
 from regraft.engine.predict import Floats
-from regraft.errors import ConflictError, InvalidPicture
+from regraft.errors import InvalidPicture
 from regraft.jobs import machine
 from regraft.progress import Progress
-from regraft.records import ModelVersion, Precision, Record, Row, canonical, decode, digest, encode
+from regraft.records import ModelVersion, Precision, Row
 from regraft.store.opening import Store
 
 #: So many pictures are computed between two files of the cache: what an interruption can cost at most.
 _PART = 2048
-
-
-class Measured(Record):
-    """What was measured on a machine for a net: it stays, so that a noisy moment changes no result."""
-
-    precision: Precision
 
 
 def features_of(
@@ -36,10 +28,14 @@ def features_of(
     precision: Precision,
     batch_size: int,
     progress: Progress,
+    logits: bool = False,
 ) -> Floats:
-    """Return the features [n, num_features] of rows; only what the cache lacks runs through the trunk."""
+    """Return the features [n, num_features] of rows; only what the cache lacks runs through the trunk.
+
+    With `logits` what the whole net says [n, classes], for one whose head wants more than features.
+    """
     key = FeatureKey(
-        trunk=model.trunk,
+        trunk=model.weights if logits else "+".join(filter(None, [model.trunk, model.adapter])),
         architecture=model.architecture,
         input=model.input,
         precision=precision,
@@ -56,7 +52,13 @@ def features_of(
         pictures = _pictures(store, model, missing)
         done, waiting = 0, []
         for batch in trunk.compute(
-            store, model, pictures, precision=precision, batch_size=batch_size, count=len(missing)
+            store,
+            model,
+            pictures,
+            precision=precision,
+            batch_size=batch_size,
+            count=len(missing),
+            logits=logits,
         ):
             waiting.append(batch)
             done += len(batch)
@@ -69,20 +71,6 @@ def features_of(
                 found.update(zip(digests, part, strict=True))
                 waiting = []
     return np.stack([found[row.digest] for row in rows])
-
-
-def fastest_precision(store: Store, model: ModelVersion, progress: Progress) -> Precision:
-    """Return which precision is fastest here for a model's trunk: measured once, then remembered."""
-    here = {**machine.environment(), "architecture": model.architecture, "size": str(model.input.size)}
-    path = store.machines / f"{digest(canonical(here))[:16]}.json"
-    if not path.exists():
-        progress("Measuring what is fastest on this machine", 0, 1)
-        from regraft.jobs import trunk  # torch and timm: seconds that a known machine saves
-
-        measured = Measured(precision=trunk.fastest_precision(store, model))
-        with suppress(ConflictError):  # another process measured at the same moment: its word stands
-            durable.put(path, encode(measured), point="machine")
-    return decode(Measured, path.read_bytes(), where=str(path)).precision
 
 
 def _pictures(store: Store, model: ModelVersion, rows: Sequence[Row]) -> Iterator[Prepared]:

@@ -2,64 +2,129 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import file_digest
+from pathlib import Path
 
 from regraft import durable
 from regraft.errors import IntegrityError, NotFoundError
-from regraft.hub import sources
+from regraft.hub.sources.find import architecture_of, find
 from regraft.progress import Progress
-from regraft.records import ModelVersion, Version
-from regraft.refs import Ref, make_name
+from regraft.records import ModelVersion, RemoteFile, Version
+from regraft.refs import Ref
+from regraft.store.fetch import Downloads
 from regraft.store.leases import lease
 from regraft.store.opening import Store
 
 
-def fetch(store: Store, ref: Ref, *, weights: str, progress: Progress) -> Version:
-    """Return the model version that a ref names.
+def fetch(
+    store: Store,
+    ref: Ref,
+    *,
+    weights: str,
+    progress: Progress,
+    prefix: str = "",
+    architecture: str = "",
+    partial: bool = False,
+    pretrained: bool = True,
+) -> Version:
+    """Return the model version that a ref names; a pretrained one is fetched and converted where it is new.
 
-    Raises NotFoundError, FetchError, or IntegrityError where a weights file is not the one that is known.
+    `weights` is a local file in place of those that timm or torchvision publish, and `architecture` is what
+    the net of a file is. With a prefix only the tensors below it are taken; `partial` lets weights fit in
+    part. Where `pretrained` is off and the ref says what the net is, no file is needed: the version is
+    called `NAME-random`, and its weights are random. Raises NotFoundError, FetchError, IntegrityError where
+    a file is not the one that is known, and MismatchError where the weights do not fit.
     """
     if not ref.source:
         return store.catalog.find("models", ref)
-    if not weights and (known := _find(store, ref)):
-        return known
-    source = sources.find(ref, weights)
-    try:
-        with source.weights.open("rb") as file:
-            found = file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise NotFoundError(f"There is no weights file {str(source.weights)!r}.") from None
-    except OSError as error:
-        raise durable.unreadable(error, source.weights) from error
+    if not pretrained and (name := architecture_of(ref)):
+        return _random(store, ref, name, progress)
+
+    def known(digest: str = "") -> Version | None:
+        return _find(
+            store,
+            ref.stored_name,
+            _words(ref),
+            lambda model: (
+                digest in ("", model.weights_file)
+                and architecture in ("", model.architecture)
+                and prefix == model.load_report.prefix
+                and partial >= model.load_report.partial
+            ),
+        )
+
+    if not weights and ref.source != "file" and (version := known()):
+        return version
+
+    def locate(file: RemoteFile) -> Path:
+        return Downloads(store.cache / "downloads").fetch(file, progress)
+
+    source = find(ref, weights=weights, architecture=architecture, locate=locate)
+    found = _digest(source.weights)
     if source.digest and found != source.digest:
         raise IntegrityError(
             f"The weights file {str(source.weights)!r} is not the one that Regraft was tested with.",
             hint="Install the package that it belongs to again.",
         )
-    if known := _find(store, ref, found):
-        return known
+    if version := known(found):
+        return version
     from regraft.jobs import trunk  # torch and timm: seconds that a model which is there saves
 
-    progress(f"Reading the weights of {ref}", 0, 1)
+    progress(f"Reading the weights of {_words(ref)}", 0, 1)
     with lease(store.storage):
-        manifest = trunk.convert(store, source, ref=str(ref), weights_file=found)
+        manifest = trunk.convert(
+            store, source, ref=_words(ref), weights_file=found, prefix=prefix, partial=partial
+        )
         version, _ = store.catalog.commit(
             "models",
-            make_name(ref.name),
+            ref.stored_name,
             lambda parent: manifest.model_copy(update={"parent": parent.digest if parent else None}),
         )
-    progress(f"Reading the weights of {ref}", 1, 1)
+    progress(f"Reading the weights of {_words(ref)}", 1, 1)
     return version
 
 
-def _find(store: Store, ref: Ref, weights_file: str = "") -> Version | None:
-    """Return the latest version from a source and this file; None where its bytes are gone."""
-    name = make_name(ref.name)
+def _random(store: Store, ref: Ref, architecture: str, progress: Progress) -> Version:
+    """Return the version of a net that nobody has trained, whose weights are always the same random ones."""
+    name, words = f"{ref.stored_name}-random", f"{_words(ref)} (random)"
+    if version := _find(store, name, words, lambda model: model.architecture == architecture):
+        return version
+    from regraft.jobs import trunk  # torch and timm, likewise
+
+    progress(f"Building {architecture}", 0, 1)
+    with lease(store.storage):
+        manifest = trunk.untrained(store, architecture, ref=words)
+        version, _ = store.catalog.commit(
+            "models",
+            name,
+            lambda parent: manifest.model_copy(update={"parent": parent.digest if parent else None}),
+        )
+    progress(f"Building {architecture}", 1, 1)
+    return version
+
+
+def _find(store: Store, name: str, words: str, suits: Callable[[ModelVersion], bool]) -> Version | None:
+    """Return the latest version from a source that suits; None where there is none, or its bytes are gone."""
     for number in reversed(store.catalog.numbers("models", name)):
         version = store.catalog.find("models", Ref(name=name, version=f"v{number}"))
         record = version.read(ModelVersion)
-        there = all(store.blobs.has(digest) for digest in (record.trunk, record.head))
-        same = record.lineage is None and record.source == str(ref)
-        if same and there and weights_file in ("", record.weights_file):
+        same = record.lineage is None and record.source == words
+        if same and suits(record) and all(store.blobs.has(digest) for digest in (record.trunk, record.head)):
             return version
     return None
+
+
+def _words(ref: Ref) -> str:
+    """Write where a model comes from, without where that lies on this machine."""
+    return f"file:{Path(ref.name).name}" if ref.source == "file" else str(ref)
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise NotFoundError(f"There is no weights file {str(path)!r}.") from None
+    except OSError as error:
+        raise durable.unreadable(error, path) from error

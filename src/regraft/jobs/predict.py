@@ -12,11 +12,12 @@ from safetensors.numpy import load
 from regraft.data import pictures
 from regraft.data.sources import readers
 from regraft.data.transforms import Prepared, prepare_all
-from regraft.engine.predict import scores
+from regraft.engine.predict import logits, softmax
 from regraft.errors import InvalidError, InvalidPicture, NotFoundError, did_you_mean
-from regraft.jobs.features import fastest_precision
+from regraft.jobs.precision import fastest_precision
+from regraft.jobs.preflight import check_classifier
 from regraft.progress import Progress
-from regraft.records import Label, ModelVersion, Prediction, Version
+from regraft.records import Label, Prediction, Version
 from regraft.store.opening import Store
 
 _BATCH = 32
@@ -35,7 +36,7 @@ def predict(
         raise InvalidError(
             "There are no pictures to predict.", hint="Name picture files, or a folder with some."
         )
-    net = model.read(ModelVersion)
+    net = check_classifier(model)
     reasons: dict[int, str] = {}
 
     def good() -> Iterator[Prepared]:
@@ -57,10 +58,12 @@ def predict(
         precision=net.precision or fastest_precision(store, net, progress),
         batch_size=_BATCH,
         count=len(files),
+        logits=net.head_kind == "own",
     )
-    features = np.concatenate([np.zeros((0, net.num_features), np.float32), *batches])
+    width = len(net.labels) if net.head_kind == "own" else net.num_features
+    features = np.concatenate([np.zeros((0, width), np.float32), *batches])
     head = load(store.blobs.get(net.head))
-    rows = iter(scores(features, head["weight"], head["bias"], net.temperature))
+    rows = iter(softmax(logits(net.head_kind, head, features) / net.temperature))
     result = []
     for position, file in enumerate(files):
         if position in reasons:

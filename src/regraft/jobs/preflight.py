@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from regraft import suggest
 from regraft.data.assembly import read_refused
-from regraft.errors import InvalidError
-from regraft.jobs.features import fastest_precision
+from regraft.errors import InvalidError, MismatchError
+from regraft.jobs.precision import fastest_precision, fastest_training
 from regraft.progress import Progress
 from regraft.recipe import Recipe
 from regraft.records import DatasetVersion, ModelVersion, Refused, Row, Version
@@ -72,15 +72,45 @@ def check(
                 + _left_out(store, dataset, unknown[0]),
                 where=f"{other}/{unknown[0]}",
             )
-    fastest = fastest_precision(store, model, progress) if recipe.train.precision == "auto" else None
-    smallest = min((count for count in train.values() if count > 1), default=2)
-    resolved = suggest.resolve(recipe, fastest=fastest, smallest_class=smallest)
+    tunes = recipe.train.strategy != "probe"
+    inference, training = None, None
+    if (recipe.eval if tunes else recipe.train).precision == "auto":
+        training = inference = fastest_precision(store, model, progress)
+    if tunes and recipe.train.precision == "auto":
+        training = fastest_training(store, model, recipe, progress)
+    resolved = suggest.resolve(
+        recipe,
+        training=training,
+        inference=inference,
+        smallest_class=min((count for count in train.values() if count > 1), default=2),
+        input=model.input,
+    )
+    if tunes:
+        from regraft.jobs import session, soup  # torch and timm, which a probe on known features does without
+
+        session.check(model, resolved, classes=len(dataset.labels))
+        if resolved.train.soup:
+            soup.check(list(read_rows(store.blobs, dataset.segments)), resolved, measured=split)
     return Preflight(recipe=resolved, split=split, warnings=lost)
 
 
 def held_out(dataset: DatasetVersion) -> str | None:
     """Return the split to measure on: `test`, or else `val`, which the head never sees."""
     return next((split for split in ("test", "val") if dataset.splits.get(split)), None)
+
+
+def check_classifier(model: Version) -> ModelVersion:
+    """Return the manifest of a model that can name something.
+
+    Raises MismatchError where its weights came without a classifier.
+    """
+    record = model.read(ModelVersion)
+    if not record.labels:
+        raise MismatchError(
+            f"The model {str(model)!r} has no classifier: its weights came without one.",
+            hint=f"Fine-tune it first: regraft finetune DATASET --model {model}",
+        )
+    return record
 
 
 def default_split(store: Store, model: ModelVersion, dataset: Version) -> str:
@@ -102,8 +132,11 @@ def training_rows(store: Store, model: ModelVersion) -> list[Row]:
     dataset = store.catalog.find_digest("datasets", model.lineage.dataset)
     if dataset is None:
         return []
-    rows = read_rows(store.blobs, dataset.read(DatasetVersion).segments)
-    return [row for row in rows if row.split == "train"]
+    data = dataset.read(DatasetVersion)
+    splits = ["train"]
+    if model.training is not None and held_out(data) == "test":
+        splits.append("val")  # by which the epoch was chosen
+    return [row for row in read_rows(store.blobs, data.segments) if row.split in splits]
 
 
 def _lost(store: Store, dataset: DatasetVersion) -> tuple[str, ...]:

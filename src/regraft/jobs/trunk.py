@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,10 +18,10 @@ from regraft.data.loading import batches
 from regraft.data.transforms import Prepared
 from regraft.engine import device
 from regraft.engine.predict import Floats
-from regraft.hub import nets
-from regraft.hub.sources import Source
+from regraft.hub import adapters, architectures, heads, nets
+from regraft.hub.sources.source import Source
 from regraft.hub.weights import load_into, read_weights
-from regraft.records import ModelVersion, Precision
+from regraft.records import InputSpec, LoadReport, ModelVersion, Precision
 from regraft.store.opening import Store
 
 #: The smallest batch that a net gets: for smaller ones the libraries take other kernels, whose results
@@ -30,35 +31,98 @@ SMALLEST = 16
 _MANY = 96
 
 
-def convert(store: Store, source: Source, *, ref: str, weights_file: str) -> ModelVersion:
-    """Read pretrained weights, check them against their net, and store them; return the manifest."""
-    net = nets.build(source.architecture)
-    report = load_into(net, read_weights(source.weights))
+def convert(
+    store: Store, source: Source, *, ref: str, weights_file: str, prefix: str = "", partial: bool = False
+) -> ModelVersion:
+    """Read pretrained weights, check them against their net, and store them; return the manifest.
+
+    Weights that do not say their architecture are recognised. A model whose weights have no classifier knows
+    no labels: it can be fine-tuned, and says nothing of pictures.
+    """
+    state = read_weights(source.weights)
+    net = nets.build(source.architecture or architectures.recognise(state, prefix=prefix))
+    report = load_into(net, state, prefix=prefix, partial=partial)
+    labels = nets.label_names(net)
+    return _stored(
+        store,
+        net,
+        ref=ref,
+        weights_file=weights_file,
+        labels=source.labels if len(source.labels) == len(labels) else labels,
+        input=source.input or nets.input_spec(net),
+        licence=source.licence,
+        report=report,
+    )
+
+
+def untrained(store: Store, architecture: str, *, ref: str) -> ModelVersion:
+    """Build a net with random weights, the same each time, and store them; return the manifest.
+
+    It has no classifier, and so knows no labels: it can be trained, and says nothing of pictures.
+    """
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        net = nets.build(architecture)
+    nets.replace_head(net, heads.Linear(net.num_features, 0))
+    return _stored(
+        store,
+        net,
+        ref=ref,
+        weights_file="",
+        labels=(),
+        input=nets.input_spec(net),
+        licence="none (the weights are random)",
+        report=LoadReport(loaded=0, converted=0, missing=(), unexpected=()),
+    )
+
+
+def _stored(
+    store: Store,
+    net: nets.Net,
+    *,
+    ref: str,
+    weights_file: str,
+    labels: tuple[str, ...],
+    input: InputSpec,  # noqa: A002 (what the field of a model is called)
+    licence: str,
+    report: LoadReport,
+) -> ModelVersion:
     trunk, head = nets.split_state(net)
     return ModelVersion(
         parent=None,
-        architecture=source.architecture,
+        architecture=net.architecture,
         source=ref,
         weights_file=weights_file,
         trunk=store.blobs.put(save(trunk)),
         head=store.blobs.put(save(head)),
-        num_features=nets.num_features(net),
-        labels=nets.label_names(len(head["bias"])),
-        input=nets.input_spec(net),
+        num_features=net.num_features,
+        labels=labels,
+        input=input,
         temperature=1.0,
         precision=None,
-        licence=source.licence,
+        licence=licence,
         load_report=report,
         learning=None,
         lineage=None,
+        head_kind=net.head_kind,
     )
 
 
-def load_net(store: Store, model: ModelVersion) -> nn.Module:
-    """Return the whole net of a model in eval mode; its logits are not divided by the temperature."""
-    net = nets.load_trunk(nets.build(model.architecture), load(store.blobs.get(model.trunk)))
+def load_net(store: Store, model: ModelVersion, *, drop_path: float = 0.0) -> nets.Net:
+    """Return the whole net of a model in eval mode; its logits are not divided by the temperature.
+
+    Adapters are merged. In train mode blocks are passed by with the chance `drop_path`.
+    """
+    net = nets.build(model.architecture, drop_path=drop_path)
+    nets.load_trunk(net, load(store.blobs.get(model.trunk)))
+    if model.adapter is not None:
+        adapters.load(net, load(store.blobs.get(model.adapter)))
     head = load(store.blobs.get(model.head))
-    return nets.replace_head(net, head["weight"], head["bias"]).eval()
+    if model.head_kind == "own":
+        net.head.load_state_dict(head)
+    else:
+        nets.replace_head(net, heads.from_state(model.head_kind, head))
+    return net.eval()
 
 
 def fastest_precision(store: Store, model: ModelVersion) -> Precision:
@@ -66,7 +130,7 @@ def fastest_precision(store: Store, model: ModelVersion) -> Precision:
     device.keep_memory()
     size = model.input.size
     batch = torch.randn(SMALLEST, 3, size, size, generator=torch.Generator().manual_seed(0))
-    return device.fastest_precision(nets.features, load_net(store, model), batch)
+    return device.fastest_precision(_features, load_net(store, model), batch)
 
 
 def compute(
@@ -77,15 +141,28 @@ def compute(
     precision: Precision,
     batch_size: int,
     count: int,
+    logits: bool = False,
 ) -> Iterator[Floats]:
-    """Yield the features of `count` prepared pictures in order, batch by batch: [n, num_features]."""
+    """Yield the features of `count` prepared pictures in order, batch by batch: [n, num_features].
+
+    With `logits` what the whole net says: [n, classes].
+    """
     device.keep_memory()
     here = device.Device(precision)
     net = here.place(load_net(store, model))
-    run = partial(here.compute, nets.features, net)
+    run = partial(here.compute, _logits if logits else _features, net)
     if count >= _MANY and here.kind == "cpu":
         device.choose_threads(partial(run, torch.zeros(8, 3, model.input.size, model.input.size)))
     for batch in batches(pictures, model.input, batch_size=batch_size):
         missing = max(0, SMALLEST - len(batch))
         full = torch.cat([batch, batch[-1:].expand(missing, -1, -1, -1)]) if missing else batch
         yield np.asarray(run(full)[: len(batch)].numpy(), dtype=np.float32)
+
+
+def _logits(net: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
+    result: torch.Tensor = net(pictures)
+    return result
+
+
+def _features(net: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
+    return nets.features(cast(nets.Net, net), pictures)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, floor, log10
 
 from markupsafe import Markup
 
-from regraft.records import Candidate, Interval, Learning
+from regraft.records import Candidate, Interval, Learning, Training
+from regraft.reports import curve as lines_over
 
 #: Size of the curve in its own units, which are pixels at its natural size.
 WIDTH, HEIGHT = 460, 250
@@ -163,3 +165,20 @@ def _dot(candidate: Candidate, frame: _Frame, *, chosen: bool) -> Markup:
 
 def _number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def losses(training: Training) -> Markup:
+    """Draw the losses of a training over its epochs; nothing of one epoch, which is no line.
+
+    The drawing has a style of its own, and so stands in the page as a picture.
+    """
+    epochs = training.epochs
+    if len(epochs) < 2:
+        return Markup()
+    lines = [lines_over.Line(name="training", points=tuple((e.epoch, e.train_loss) for e in epochs))]
+    if seen := tuple((e.epoch, e.loss) for e in epochs if e.loss is not None):
+        lines.append(lines_over.Line(name="validation", points=seen))
+    drawn = lines_over.draw(lines, title="Loss over epochs", across="epoch", up="loss")
+    return Markup('<img class="plot" alt="Loss over epochs" src="data:image/svg+xml;base64,{data}">').format(
+        data=b64encode(drawn.encode()).decode()
+    )

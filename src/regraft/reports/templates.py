@@ -23,5 +23,5 @@ def environment() -> Environment:
     made.filters.update(
         percent=words.percent, decimal=words.decimal, interval=words.interval, pictures=words.pictures
     )
-    made.globals.update(bar=plots.bar, curve=plots.curve)
+    made.globals.update(bar=plots.bar, curve=plots.curve, losses=plots.losses)
     return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regraft.records import ClassScores, Metrics, Report
+from regraft.records import ClassScores, Metrics, Report, Training
 from regraft.reports import words
 
 #: Classes that are named as the weakest.
@@ -10,7 +10,7 @@ WEAKEST = 3
 
 
 def summary(report: Report) -> str:
-    """Write the numbers of a report in at most eight lines, without a colour code.
+    """Write the numbers of a report in at most nine lines, without a colour code.
 
     Fractions are in percent; the log-loss is in nats, the calibration error a fraction.
     """
@@ -22,6 +22,8 @@ def summary(report: Report) -> str:
         each = (f"{words.printable(b.name)} {words.percent(b.accuracy)}" for b in report.baselines)
         lines.append(_line("baseline", ", ".join(each)))
     lines.append(_line("others", _others(metrics)))
+    if report.training is not None:
+        lines.append(_line("tuned", _training(report.training)))
     if report.seen:
         lines.append(_line("left out", f"{words.pictures(report.seen)} that the model had learned from"))
     for index, scores in enumerate(_weakest(metrics)):
@@ -40,6 +42,16 @@ def _others(metrics: Metrics) -> str:
         f", log-loss {words.decimal(metrics.log_loss)}"
         f", calibration error {words.decimal(metrics.calibration_error)}"
     )
+
+
+def _training(training: Training) -> str:
+    """Say by which strategy, how long, and which epoch was taken."""
+    count = len(training.epochs)
+    taken = f"epoch {training.best}" if training.best else "what it began with"
+    if len(training.soup) > 1:
+        taken = f"the mean of epochs {', '.join(map(str, sorted(training.soup)))}"
+    by = f", chosen by {words.pictures(training.chosen_by)}" if training.chosen_by else ""
+    return f"{training.strategy}, {words.number(count, 'epoch')}, {taken} taken{by}"
 
 
 def _weakest(metrics: Metrics) -> list[ClassScores]:

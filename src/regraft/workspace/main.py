@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from regraft.backends import local
+from regraft.backends import elastic, local
 from regraft.data.ingest import Added
 from regraft.data.sources.readers import expand
 from regraft.errors import InvalidError
@@ -15,12 +15,13 @@ from regraft.jobs import predict, preflight
 from regraft.jobs.fetch import fetch
 from regraft.progress import Progress, silent
 from regraft.recipe import Recipe
-from regraft.recipe import read as read_recipe
 from regraft.records import Checkup, DatasetVersion, ModelVersion, Prediction, Report, RunRecord, Version
 from regraft.refs import check_name, parse
 from regraft.store.opening import Store, is_url, open_store
 from regraft.workspace.datasets import Datasets, read_checkup, split_rule
 from regraft.workspace.models import Models
+from regraft.workspace.ready import make_plan, make_ready
+from regraft.workspace.recipes import Recipes
 from regraft.workspace.reports import Reports
 from regraft.workspace.runs import Runs
 from regraft.workspace.store import StoreDoor
@@ -63,7 +64,8 @@ class Workspace:
         self._progress = progress
         self.datasets = Datasets(store, progress)
         self.models = Models(store, progress)
-        self.runs = Runs(store)
+        self.runs = Runs(store, progress)
+        self.recipes = Recipes(store, progress)
         self.reports = Reports(store)
         self.store = StoreDoor(store, progress)
 
@@ -77,29 +79,32 @@ class Workspace:
         dataset: str | Path,
         *,
         model: str | None = None,
+        strategy: str | None = None,
+        epochs: int | None = None,
         recipe: Recipe | str | Path | None = None,
         settings: Iterable[str] = (),
         name: str | None = None,
+        devices: int = 1,
     ) -> FinetuneResult:
         """Fine-tune a pretrained model on a dataset, or a folder of class folders, and measure it.
 
-        `settings` are changes to the recipe such as `train.seed=1`; `name` is what the new model is
-        called, by default like the dataset.
+        `strategy` and `epochs` stand for those of the recipe's section `train`, `settings` for any change of
+        it, such as `train.seed=1`; `name` is what the new model is
+        called, by default like the dataset. On `devices` GPUs, or in so many processes where there are
+        none, each batch is shared out: the recipe's batches stay as large as they are.
         """
-        plan = read_recipe(recipe, settings)
-        if model is not None:
-            plan = plan.model_copy(update={"model": plan.model.model_copy(update={"ref": model})})
+        plan = make_plan(recipe, settings, model=model, strategy=strategy, epochs=epochs)
+        elastic.check(devices, plan)
         if name is not None:
             check_name(name)
-        version, added = self.datasets.resolve(dataset, plan)
-        base = fetch(self._store, parse(plan.model.ref), weights=plan.model.weights, progress=self._progress)
-        ready = preflight.check(
-            self._store, version.read(DatasetVersion), base.read(ModelVersion), plan, self._progress
-        )
+        ready = make_ready(self._store, self.datasets, dataset, plan, self._progress)
+        version, base = ready.dataset, ready.model
         run = self._store.journal.create(
             "finetune",
-            inputs=_inputs(base, version) | {"name": name or version.name, "split": ready.split},
-            recipe=_portable(ready.recipe, base).model_dump(mode="json"),
+            inputs=_inputs(base, version)
+            | {"name": name or version.name, "split": ready.checked.split}
+            | ({"devices": str(devices)} if devices > 1 else {}),
+            recipe=_portable(ready.checked.recipe, base).model_dump(mode="json"),
         )
         record = local.submit(self._store, run, self._progress)
         return FinetuneResult(
@@ -107,10 +112,10 @@ class Workspace:
             report=self.reports.get(record.outputs["report"]),
             page=run.path / "report.html",
             dataset=version,
-            added=added,
+            added=ready.added,
             run=record,
             checkup=read_checkup(run),
-            warnings=(*_kept_splits(added, plan), *ready.warnings),
+            warnings=(*_kept_splits(ready.added, plan), *ready.checked.warnings),
         )
 
     def evaluate(self, model: str, dataset: str | Path, *, split: str | None = None) -> EvaluateResult:
@@ -166,8 +171,11 @@ def open(path: str | Path | None = None, *, progress: Progress = silent) -> Work
 
 def _portable(recipe: Recipe, base: Version) -> Recipe:
     """Name the model by its version, and leave out where its weights lie on this machine."""
-    ref = recipe.model.ref if parse(recipe.model.ref).source else str(base)
-    model = recipe.model.model_copy(update={"ref": ref, "weights": ""})
+    # a file lies where it lies on this machine alone
+    ref = recipe.model.ref if parse(recipe.model.ref).source not in ("", "file") else str(base)
+    # what the weights were read by is written down in the model's manifest
+    taken = {"weights": "", "weights_prefix": "", "architecture": "", "partial": False}
+    model = recipe.model.model_copy(update={"ref": ref, **taken})
     return recipe.model_copy(update={"model": model})
 
 

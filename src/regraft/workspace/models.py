@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regraft.jobs.fetch import fetch
 from regraft.progress import Progress
-from regraft.records import ModelVersion, Version
+from regraft.recipe import Recipe
+from regraft.recipe import read as read_recipe
+from regraft.records import Version
 from regraft.refs import parse
 from regraft.store.opening import Store
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from regraft.jobs.groups import GroupTable
 
 
 class Models:
@@ -31,14 +37,56 @@ class Models:
         """Return a model's version; one such as `embedded:efficientnet_lite0` is fetched first."""
         return fetch(self._store, parse(ref), weights="", progress=self._progress)
 
-    def load(self, ref: str) -> nn.Module:
+    def load(
+        self,
+        ref: str,
+        *,
+        include_top: bool = True,
+        pretrained: bool = True,
+        num_classes: int | None = None,
+        in_channels: int = 3,
+        pool: bool = True,
+    ) -> nn.Module:
         """Return a model as a plain `nn.Module` in eval mode, which gives logits [n, classes].
 
-        It wants pictures prepared by the model's input facts, as floats [n, 3, size, size].
+        It wants pictures prepared by the model's input facts, as floats [n, in_channels, size, size]. Weights
+        of the first convolution are added up, or repeated, for other pictures than coloured ones.
+        `num_classes` gives it a fresh linear head, which begins at zero. Without its top it gives features
+        [n, num_features], or with `pool=False` the map [n, c, h, w] before them: `output_shape` says which.
+        With `pretrained=False` weights are random, and no file is read or fetched. Raises InvalidError where
+        these contradict each other, and MismatchError where the net has no classifier, or no map.
         """
-        from regraft.jobs import trunk  # torch and timm, for those who ask for a net
+        from regraft.jobs import load  # torch and timm, for those who ask for a net
 
-        return trunk.load_net(self._store, self.get(ref).read(ModelVersion))
+        return load.load(
+            self._store,
+            parse(ref),
+            include_top=include_top,
+            pretrained=pretrained,
+            num_classes=num_classes,
+            in_channels=in_channels,
+            pool=pool,
+            progress=self._progress,
+        )
+
+    def groups(
+        self,
+        ref: str,
+        recipe: Recipe | str | Path | None = None,
+        *,
+        settings: Iterable[str] = (),
+        classes: int | None = None,
+    ) -> GroupTable:
+        """Work out what of a model would learn under a recipe, stage by stage, and how fast.
+
+        `classes` is how many the new head has; without it, as many as the model knows. Nothing is trained,
+        and weights are fetched only where nothing else says what the net is. Raises InvalidRecipe where the
+        recipe does not suit the net.
+        """
+        from regraft.jobs import groups  # torch and timm, for those who ask for a net
+
+        plan = read_recipe(recipe, settings)
+        return groups.of_model(self._store, parse(ref), plan, classes=classes, progress=self._progress)
 
     def tag(self, ref: str, tag: str, *, delete: bool = False) -> Version:
         """Let a tag name a version, where one that exists moves; or delete the tag.
