@@ -27,18 +27,16 @@ def compare(scratch: Path, net: str, *, count: int, goal: float) -> None:
     folder, weights = scratch / "pictures", scratch / "weights.safetensors"
     draw(folder / "train", count)
     draw(folder / "test", 8, first=count)  # a dataset wants something to measure on
-    with (
-        Arm("plain_tuning.py", net, folder, weights) as plain,
-        Arm("regraft_tuning.py", net, folder, weights, scratch / "home") as ours,
-    ):
-        plain.ask("warm-up")
-        ours.ask("warm-up")
-        theirs, same = [], []
-        for _ in range(ROUNDS):
-            theirs.append(plain.ask("epoch"))
-            same.append(ours.ask("same"))
-        default = ours.ask("defaults")
-        checks = {precision: check(plain, ours, precision) for precision in APART}
+    with Arm("plain_tuning.py", net, folder, weights) as plain:
+        plain.ask("warm-up")  # lays down the weights
+        with Arm("regraft_tuning.py", net, folder, weights, scratch / "home") as ours:
+            ours.ask("warm-up")
+            theirs, same = [], []
+            for _ in range(ROUNDS):
+                theirs.append(plain.ask("epoch"))
+                same.append(ours.ask("same"))
+            default = ours.ask("defaults")
+            checks = {precision: check(plain, ours, precision) for precision in APART}
     say(f"full fine-tune of {net}, an epoch of {count} pictures of 500 x 375, batches of 32")
     report("plain", times(theirs), facts(theirs))
     report("regraft", times(same), facts(same))

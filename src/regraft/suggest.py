@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regraft.recipe import DataSection, OptimSection, Recipe
+from regraft.recipe import DataSection, OptimSection, Recipe, TrainSection
 from regraft.records import InputSpec, Precision
 from regraft.registry import Entry
 
@@ -12,7 +12,7 @@ RATES: dict[str, tuple[float, float]] = {
     "probe": (1e-3, 1.0),
     "full": (2e-4, 10.0),
     "partial": (3e-4, 5.0),
-    "lp-ft": (1e-4, 1.0),
+    "lp-ft": (3e-5, 1.0),
     "gradual": (2e-4, 5.0),
     "adapters": (1e-3, 1.0),
     "scratch": (1e-3, 1.0),
@@ -46,7 +46,7 @@ def resolve(
         update={
             "model": recipe.model.model_copy(update={"norm_eval": _norm_eval(recipe)}),
             "data": _data(recipe.data, input, strategy),
-            "optim": rates(recipe.optim, strategy),
+            "optim": rates(recipe.optim, recipe.train),
             "train": recipe.train.model_copy(update={"precision": precision}),
             "eval": recipe.eval.model_copy(update={"folds": folds, "precision": used}),
         }
@@ -77,9 +77,11 @@ def _data(data: DataSection, spec: InputSpec, strategy: str) -> DataSection:
     )
 
 
-def rates(optim: OptimSection, strategy: str) -> OptimSection:
+def rates(optim: OptimSection, train: TrainSection) -> OptimSection:
     """Replace a rate that was left open by the one that the strategy and the optimiser ask for."""
-    lr, head = RATES[strategy]
+    lr, head = RATES[train.strategy]
+    if train.reduction == "sum":
+        lr /= train.batch_size
     name = optim.optimizer if isinstance(optim.optimizer, str) else str(optim.optimizer.get("name"))
     return optim.model_copy(
         update={

@@ -279,6 +279,7 @@ def _memory_is_short(error: RuntimeError) -> bool:
         isinstance(error, torch.OutOfMemoryError)
         or "allocate memory" in words
         or "not enough memory" in words
+        or "could not create a primitive" in words  # all that oneDNN says
     )
 
 

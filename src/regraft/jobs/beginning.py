@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from regraft.engine import device, probe
+from regraft.engine import device, losses, probe
+from regraft.errors import MismatchError
 from regraft.hub import labels
 from regraft.jobs.features import features_of
 from regraft.jobs.precision import fastest_threads
-from regraft.jobs.session import Session
+from regraft.jobs.session import Session, Task
 
 #: Strategies that begin with a head that is fitted already, so that the beginning can be the best.
 FITTED = ("lp-ft",)
@@ -36,6 +37,10 @@ def prepare(session: Session) -> None:
             task.progress,
         )
     state.at.micro_batch = task.recipe.train.micro_batch
+    if task.recipe.train.reduction == "sum":
+        lr, size = float(task.recipe.optim.lr), task.recipe.train.batch_size
+        equal = losses.mean_equivalent(lr, size, "sum")
+        _tell(task, f"The rate {lr:g} for sums over {size} pictures is as {equal:g} for means, with SGD.")
 
 
 def _fit_head(session: Session) -> None:
@@ -74,7 +79,19 @@ def _reuse_labels(session: Session) -> None:
     task = session.task
     synonyms = labels.read_synonyms(Path(task.recipe.model.synonyms)) if task.recipe.model.synonyms else ()
     known = labels.candidates(task.base.labels, task.labels, synonyms)
+    if not known:
+        raise MismatchError(
+            f"None of the labels is among the {len(task.base.labels):,} that the model knows.",
+            hint="Say what they are called there in a file of synonyms (model.synonyms), or leave "
+            "model.reuse_labels out.",
+        )
     labels.reuse(session.net.head, session.old_head(), {new: olds[0] for new, olds in known.items()})
     for new, (old, *others) in known.items():
         also = f"; {len(others)} others match too" if others else ""
-        task.run.log(f"class {task.labels[new]!r} begins as {task.base.labels[old]!r} (#{old}){also}")
+        _tell(task, f"Class {task.labels[new]!r} begins as {task.base.labels[old]!r} (#{old}){also}.")
+
+
+def _tell(task: Task, words: str) -> None:
+    """Write a line into the log, and show it."""
+    task.progress(words, 0, 0)
+    task.run.log(words)

@@ -100,7 +100,7 @@ def _split(session: Session) -> Boundary | None:
     if train.strategy == "scratch":
         return None  # what is frozen is random, and not what the base model's digest stands for
     first, last = (session.modes(epoch).frozen for epoch in (0, train.epochs - 1))
-    if session.random or train.mixup or train.cutmix or first != last:
+    if session.random or session.whole or train.mixup or train.cutmix or first != last:
         return None
     example = session.device.take(_example(session, 2))
     return split(session.net, last, session.prepare(example))

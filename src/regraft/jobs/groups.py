@@ -78,7 +78,7 @@ def table(architecture: str, recipe: Recipe, *, classes: int) -> GroupTable:
 
     Raises InvalidRecipe where the recipe does not suit the net.
     """
-    optim = suggest.rates(recipe.optim, recipe.train.strategy)
+    optim = suggest.rates(recipe.optim, recipe.train)
     if optim.lr == "auto":
         raise ValueError("the rate is still open")
     net = _build(architecture, recipe, classes)

@@ -86,9 +86,9 @@ def check(
         input=model.input,
     )
     if tunes:
-        from regraft.jobs import session, soup  # torch and timm, which a probe on known features does without
+        from regraft.jobs import recipe_check, soup  # torch and timm, which a probe on known features spares
 
-        session.check(model, resolved, classes=len(dataset.labels))
+        recipe_check.check(model, resolved, classes=len(dataset.labels))
         if resolved.train.soup:
             soup.check(list(read_rows(store.blobs, dataset.segments)), resolved, measured=split)
     return Preflight(recipe=resolved, split=split, warnings=lost)

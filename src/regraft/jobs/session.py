@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,8 +27,6 @@ from regraft.engine.loop import Plan, evaluate
 from regraft.engine.state import State
 from regraft.errors import InvalidRecipe
 from regraft.hub import adapters, heads, nets
-from regraft.hub.heads import HEADS
-from regraft.hub.labels import read_synonyms
 from regraft.hub.stages import layers
 from regraft.jobs import machine, modes
 from regraft.jobs.learners import Places, learners
@@ -37,7 +34,6 @@ from regraft.jobs.trunk import load_net
 from regraft.progress import Progress
 from regraft.recipe import Recipe
 from regraft.records import InputSpec, ModelVersion, Row
-from regraft.registry import split
 from regraft.store.journal import Run
 from regraft.store.opening import Store
 
@@ -110,10 +106,14 @@ class Session:
         self.device.settle(self.net)
         self.prepare = partial(loading.normalise_batch, spec=task.spec)
         data = task.recipe.data
+        # of a picture that no step cuts a part out of, the net sees what evaluation sees
+        whole = pipeline.chooses(data.augment)
         steps = pipeline.build(data.augment, size=data.size, resize="squash")
         #: Whether chance has a part in what is seen of a picture.
         self.random = steps.random
-        pixels = task.pixels(self.learners.train, whole=steps.geometry.random)
+        #: Whether training sees other parts of pictures than evaluation does.
+        self.whole = whole
+        pixels = task.pixels(self.learners.train, whole=whole)
         self.batches = self.batch_up(pixels, steps)
         self.state = self._state()
         self.plan = self._plan()
@@ -243,31 +243,6 @@ class Session:
     def old_head(self) -> nn.Module:
         """Return the classifier that the base model has."""
         return load_net(self.task.store, self.task.base).head
-
-
-def check(model: ModelVersion, recipe: Recipe, *, classes: int) -> None:
-    """Raise InvalidRecipe for what a resolved recipe names and nothing has; no weights are read for it."""
-    net = nets.outline(model.architecture)
-    HEADS.find(recipe.model.head, where="model.head")
-    if recipe.train.strategy == "lp-ft" and split(recipe.model.head, where="model.head")[0] != "linear":
-        raise InvalidRecipe(
-            "The strategy 'lp-ft' fits a linear head first.",
-            hint='Set model.head = "linear", or train.strategy = "full".',
-            where="model.head",
-        )
-    added = frozenset[str]()
-    if recipe.train.strategy == "adapters":
-        added = adapters.add(net, recipe.model.adapter)
-    mode = modes.build(net, recipe, added)(recipe.train.epochs - 1)
-    mode.apply(net)
-    learning = {name: p for name, p in net.named_parameters() if p.requires_grad}
-    groups = parameter_groups(learning, layers=layers(net), optim=recipe.optim)
-    optim.build(recipe.optim.optimizer, groups, lr=float(recipe.optim.lr), weight_decay=0.0)
-    schedules.build(recipe.optim, steps_per_epoch=1, epochs=recipe.train.epochs)
-    losses.build(recipe.train.loss, classes=classes, label_smoothing=0.0, class_weights=None)
-    pipeline.build(tuple(recipe.data.augment), size=recipe.data.size)
-    if recipe.model.synonyms:
-        read_synonyms(Path(recipe.model.synonyms))
 
 
 def build_net(task: Task) -> nets.Net:

@@ -40,7 +40,9 @@ def convert(
     no labels: it can be fine-tuned, and says nothing of pictures.
     """
     state = read_weights(source.weights)
-    net = nets.build(source.architecture or architectures.recognise(state, prefix=prefix))
+    architecture = source.architecture or architectures.recognise(state, prefix=prefix)
+    torch.manual_seed(0)  # of what the weights lack, in a net that they fit in part
+    net = nets.build(architecture)
     report = load_into(net, state, prefix=prefix, partial=partial)
     labels = nets.label_names(net)
     return _stored(

@@ -50,8 +50,9 @@ def _training(training: Training) -> str:
     taken = f"epoch {training.best}" if training.best else "what it began with"
     if len(training.soup) > 1:
         taken = f"the mean of epochs {', '.join(map(str, sorted(training.soup)))}"
+    early = f"; ended early: {training.ended}" if training.ended else ""
     by = f", chosen by {words.pictures(training.chosen_by)}" if training.chosen_by else ""
-    return f"{training.strategy}, {words.number(count, 'epoch')}, {taken} taken{by}"
+    return f"{training.strategy}, {words.number(count, 'epoch')}, {taken} taken{by}{early}"
 
 
 def _weakest(metrics: Metrics) -> list[ClassScores]:

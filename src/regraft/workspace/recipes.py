@@ -91,7 +91,7 @@ class Recipes:
             _check_plot(plot)
         plan = read_recipe(recipe, settings)
         per_epoch = _steps(plan, pictures, steps_per_epoch)
-        optim = suggest.rates(plan.optim, plan.train.strategy)
+        optim = suggest.rates(plan.optim, plan.train)
         schedule = schedules.build(optim, steps_per_epoch=per_epoch, epochs=plan.train.epochs)
         if plot is not None:
             _draw(schedule, optim, plot)

@@ -87,6 +87,11 @@ def build(
     )
 
 
+def chooses(entries: Sequence[Entry], *, where: str = "data.augment") -> bool:
+    """Tell whether the first entry chooses the part of a picture that is seen: it wants the whole of it."""
+    return bool(entries) and isinstance(_step(entries[0], 1, where=f"{where}.0"), Geometry)
+
+
 def _step(entry: Entry, size: int, *, where: str) -> Step:
     name, options = split(entry, where=where)
     if name.startswith(foreign.PREFIX):
