@@ -98,6 +98,11 @@ class Pixels:
         entries = self._entries[self._numbers[places]]
         return np.stack([entries["height"], entries["width"]], axis=-1).astype(np.int64)
 
+    @property
+    def size(self) -> int:
+        """How many bytes all pictures take."""
+        return 3 * int(self.shapes().prod(axis=1).sum())
+
     def picture(self, place: int) -> Prepared:
         """Return the picture at a place, read-only: [height, width, 3]."""
         number = int(self._numbers[place])

@@ -74,6 +74,11 @@ class Device:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
+def find_room(kind: str) -> int:
+    """Return how many bytes of memory of its own a kind of processor has free; 0 where it has none."""
+    return torch.cuda.mem_get_info()[0] if kind == "cuda" else 0
+
+
 def find_kind() -> str:
     """Return `cuda`, `mps` or `cpu`."""
     if torch.cuda.is_available():
@@ -160,6 +165,13 @@ def keep_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
         return all([mallopt(-4, 0), mallopt(-1, 2**31 - 1), mallopt(-2, 64 * 2**20)])
     return False
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system once, although it is kept otherwise; glibc alone."""
+    if platform.libc_ver()[0] == "glibc":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _seconds(work: Callable[[], object]) -> float:

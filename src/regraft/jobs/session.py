@@ -108,13 +108,13 @@ class Session:
         data = task.recipe.data
         # of a picture that no step cuts a part out of, the net sees what evaluation sees
         whole = pipeline.chooses(data.augment)
-        steps = pipeline.build(data.augment, size=data.size, resize="squash")
+        self.steps = pipeline.build(data.augment, size=data.size, resize="squash")
         #: Whether chance has a part in what is seen of a picture.
-        self.random = steps.random
+        self.random = self.steps.random
         #: Whether training sees other parts of pictures than evaluation does.
         self.whole = whole
-        pixels = task.pixels(self.learners.train, whole=whole)
-        self.batches = self.batch_up(pixels, steps)
+        self.pixels = task.pixels(self.learners.train, whole=whole)
+        self.batches = self.batch_up(self.pixels, self.steps)
         self.state = self._state()
         self.plan = self._plan()
 

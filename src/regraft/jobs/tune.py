@@ -17,7 +17,7 @@ from regraft.engine.predict import Floats, logits, softmax
 from regraft.engine.state import weights_of
 from regraft.errors import IntegrityError, RunDiverged
 from regraft.hub import adapters, heads, nets
-from regraft.jobs import beginning, boundary, soup
+from regraft.jobs import acceleration, beginning, boundary, soup
 from regraft.jobs.beginning import FITTED
 from regraft.jobs.features import features_of
 from regraft.jobs.session import Session, Task
@@ -107,11 +107,14 @@ def train(session: Session) -> None:
     state.unpack(data)
     if state.at.kept:
         boundary.keep(session)
+    else:
+        acceleration.accelerate(session)
     if state.at.threads:  # of all processes together
         torch.set_num_threads(max(1, state.at.threads // distributed.world()))
     if step and distributed.rank() == 0:
         task.run.log(f"resumed at step {step}")
         task.run.metric(event="resumed", step=step)
+    device.release_memory()  # what was needed before the first step
     watch = Watch(task.run, task.recipe, session.device, task.progress, steps_per_epoch=len(session.batches))
     watcher: loop.Watcher = watch
     if count := task.recipe.train.soup:
