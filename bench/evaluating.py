@@ -24,7 +24,8 @@ def evaluating(scratch: Path, data: Path) -> None:
     learned = draw(scratch / "learned", LEARNED)
     folder = draw(scratch / "new", COUNT, first=LEARNED)
     weights = scratch / "random.safetensors"
-    with Arm("plain_tuning.py", "resnet18", learned, weights) as arm:
+    draw(scratch / "few" / "train", 32)
+    with Arm("plain_tuning.py", "resnet18", scratch / "few", weights) as arm:
         arm.ask("warm-up")  # lays down random weights
     for name, (ref, goal) in NETS.items():
         options = f"model.weights={weights}" if name == "resnet18" else "train.seed=0"

@@ -19,6 +19,7 @@ def overhead(scratch: Path, data: Path) -> None:
     import torch
     from torch import nn
 
+    from looking import Looking
     from regraft.data.batches import Batch
     from regraft.engine import loop, losses, schedules
     from regraft.engine.device import Device
@@ -28,7 +29,6 @@ def overhead(scratch: Path, data: Path) -> None:
     from regraft.hub import heads, nets
     from regraft.hub.stages import layers
     from regraft.jobs import modes
-    from regraft.jobs.watching import Watch
     from regraft.progress import silent
     from regraft.recipe import read
     from regraft.store.opening import open_store
@@ -57,14 +57,6 @@ def overhead(scratch: Path, data: Path) -> None:
         )
         for _ in range(STEPS)
     ]
-
-    class Looking(Watch):
-        """A watch that tells how long the last checkpoint took."""
-
-        saving: Seconds = (0.0, 0.0)
-
-        def _save(self, state: State, *, best: bool) -> None:
-            _, self.saving = timed(lambda: Watch._save(self, state, best=best))
 
     class Ready:
         def __len__(self) -> int:

@@ -32,7 +32,10 @@ def peers(scratch: Path, data: Path) -> None:
     """Take pictures in, iterate, and read at random: Regraft, Starwhale and Hugging Face `datasets`."""
     folder = scratch / "files"
     write(folder, variants(COUNT))
-    pythons = {"regraft": (Path(sys.executable), ""), **{name: environment(name) for name in PEERS}}
+    pythons = {
+        "regraft": (Path(sys.executable), ""),
+        **{name: environment(name, *PEERS[name]) for name in PEERS},
+    }
     found: dict[str, list[dict[str, float]]] = {name: [] for name in pythons}
     for turn in range(ROUNDS):
         for name, (python, reason) in pythons.items():
@@ -75,9 +78,13 @@ def measure(name: str, python: Path, folder: Path, home: Path) -> dict[str, floa
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def environment(name: str) -> tuple[Path, str]:
-    """Return the interpreter of a library's environment, or why there is none."""
-    packages, interpreter = PEERS[name]
+def environment(
+    name: str, packages: tuple[str, ...], interpreter: str, *, beside: str = ""
+) -> tuple[Path, str]:
+    """Return the interpreter of a library's environment, or why there is none.
+
+    It also has the packages in the folder `beside`, where one is given, and installs none of these anew.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     home = cache / "regraft-bench" / name
     python = home / "bin" / "python"
@@ -89,6 +96,9 @@ def environment(name: str) -> tuple[Path, str]:
     say(f"installing {name} into {home}")
     try:
         subprocess.run([base, "-m", "venv", "--clear", home], check=True, capture_output=True, text=True)
+        if beside:
+            own = next(home.glob("lib/python*/site-packages"))
+            (own / "beside.pth").write_text(f"import site; site.addsitedir({beside!r})\n")
         subprocess.run(
             [python, "-m", "pip", "install", "--quiet", "--retries", "0", "--timeout", "15", *packages],
             check=True,

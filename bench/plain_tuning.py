@@ -33,7 +33,7 @@ import timm  # noqa: E402
 from torchvision import datasets, transforms  # noqa: E402
 
 BATCH = 32
-LR = 0.01
+LR = 0.003
 HEAD_LR_SCALE = 10.0
 WEIGHT_DECAY = 0.001
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

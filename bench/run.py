@@ -1,9 +1,10 @@
 """Benchmarks: each runs Regraft and a plain reference in turn and prints the ratio.
 
-    python bench/run.py                 all but the peers, about ten minutes on two cores
+    python bench/run.py                 all but the peers, about half an hour on two cores
     python bench/run.py frozen second   some of them
     python bench/run.py --data FOLDER   pictures for `frozen`: train/ and test/ with class folders in them
-    python bench/run.py peers           other libraries, each installed into an environment of its own
+    python bench/run.py peers trainers  other libraries, each installed into an environment of its own
+    python bench/gpu.py                 training on a GPU, where there is one
 
 CPU time is user and system time of the process and its children, with OpenMP threads that wait passively;
 machines are noisy, so that figures are medians, and wall time stands beside.
@@ -17,17 +18,28 @@ import sys
 import tempfile
 from pathlib import Path
 
+from boundary import boundary
 from commands import opening, startup
+from evaluating import evaluating
 from measuring import say
+from overhead import overhead
 from peers import peers
+from preparing import preparing
 from storing import access, append, header, ingest, memory, passes
+from trainers import trainers
 from training import TRAIN, frozen, second
+from tuning import tuning
 
 PASSIVE = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 GOALS = {
     "frozen": frozen,
     "second": second,
+    "tuning": tuning,
+    "overhead": overhead,
+    "boundary": boundary,
+    "preparing": preparing,
+    "evaluating": evaluating,
     "startup": startup,
     "opening": opening,
     "ingest": ingest,
@@ -38,7 +50,7 @@ GOALS = {
     "memory": memory,
 }
 #: Run only when they are named.
-ASKED = {"peers": peers}
+ASKED = {"peers": peers, "trainers": trainers}
 
 
 def main(arguments: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +13,10 @@ import pytest
 from PIL import Image
 
 import regraft
+
+# nets of tests are tiny: threads that wait for each other take longer than one does; children inherit this
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 _SHARED = Path(__file__).parents[2] / "shared" / "data"
 

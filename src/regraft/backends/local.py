@@ -37,9 +37,9 @@ def resume(store: Store, run: Run, progress: Progress, *, force: bool = False) -
 
 
 def _execute(store: Store, run: Run, progress: Progress) -> RunRecord:
-    from regraft.jobs.execute import execute  # scikit-learn: most of a second that a listing saves
-
     try:
+        from regraft.jobs.execute import execute  # scikit-learn: most of a second that a listing saves
+
         with heard(run):
             outputs = execute(store, run, _stoppable(run, progress), _launch(store, run, progress))
         if report := outputs.get("report"):

@@ -47,7 +47,7 @@ def _rates(rates: float | Mapping[str, float]) -> str:
     """Write the rate of each group; of many, those of the lowest and the highest."""
     if not isinstance(rates, Mapping):
         return f"{rates:.3g}"
-    if len(rates) == 1:
+    if len(set(rates.values())) == 1:
         return f"{next(iter(rates.values())):.3g}"
     if len(rates) <= 3:
         return ", ".join(f"{printable(name)} {rate:.3g}" for name, rate in rates.items())

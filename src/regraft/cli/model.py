@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ from regraft.workspace.main import Workspace
 
 if TYPE_CHECKING:
     from regraft.jobs.groups import GroupTable
+
+#: Tensors that are named of each kind.
+_SHOWN = 5
 
 
 @click.group()
@@ -52,18 +56,33 @@ def show_info(version: Version) -> str:
         ("architecture", f"{record.architecture} from {record.source}"),
         ("licence", record.licence),
         ("classes", f"{len(record.labels)}: {names}"),
-        ("input", f"{spec.size} x {spec.size}, crop {spec.crop}, mean {spec.mean}, std {spec.std}"),
+        (
+            "input",
+            f"{spec.size} x {spec.size}, {spec.resize} {spec.crop}, mean {spec.mean}, std {spec.std}",
+        ),
         (
             "loaded",
             f"{number(report.loaded, 'tensor')}, {report.converted} renamed, "
             f"{len(report.unexpected)} left over",
         ),
+        *_told("missing", report.missing),
+        *_told("left over", report.unexpected),
+        *_told("mismatched", report.mismatched),
+        *_told("replaced", report.replaced),
         ("precision", record.precision or "not tried yet"),
     ]
     if learning is not None:
         pairs.append(
             ("head", f"{pictures(learning.pictures)}, C {learning.C:g}, T {learning.temperature:.3f}")
         )
+    if (training := record.training) is not None:
+        learned = f"{training.trainable:,} of {training.trainable + training.frozen:,} parameters"
+        pairs += [
+            ("tuned", f"{training.strategy} on {pictures(training.pictures)}, {learned}"),
+            ("", f"{number(len(training.epochs), 'epoch')}, {training.best or 'the beginning'} taken"),
+        ]
+    if record.adapter is not None:
+        pairs.append(("adapter", record.adapter))
     if lineage is not None:
         pairs += [
             ("dataset", lineage.dataset),
@@ -73,6 +92,12 @@ def show_info(version: Version) -> str:
             *((f"  {name}", value) for name, value in lineage.environment.items()),
         ]
     return facts(pairs)
+
+
+def _told(name: str, tensors: Sequence[str]) -> list[tuple[str, object]]:
+    """Name the first few of some tensors, where there are any."""
+    more = f", and {len(tensors) - _SHOWN} more" if len(tensors) > _SHOWN else ""
+    return [(f"  {name}", ", ".join(tensors[:_SHOWN]) + more)] if tensors else []
 
 
 def show_groups(table: GroupTable) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from regraft.engine import device
 from regraft.jobs.session import Session
 from regraft.recipe import Recipe
 
@@ -14,10 +13,13 @@ _SHARE = 0.6
 _STEPS = 500
 
 
-def accelerate(session: Session) -> None:
-    """Bring the pictures to the net where they fit, and compile the net where that pays."""
+def accelerate(session: Session, *, room: int) -> None:
+    """Bring the pictures to the net where they fit, and compile the net where that pays.
+
+    `room` is how many bytes the device has free in memory of its own.
+    """
     kind = session.device.kind
-    if session.pixels.size <= _SHARE * device.find_room(kind):
+    if session.pixels.size < _SHARE * room:
         session.batches = session.batch_up(session.pixels.resident(kind), session.steps)
     recipe = session.task.recipe
     steps = recipe.train.epochs * len(session.batches) - session.state.at.step

@@ -108,7 +108,7 @@ def train(session: Session) -> None:
     if state.at.kept:
         boundary.keep(session)
     else:
-        acceleration.accelerate(session)
+        acceleration.accelerate(session, room=device.find_room(session.device.kind))
     if state.at.threads:  # of all processes together
         torch.set_num_threads(max(1, state.at.threads // distributed.world()))
     if step and distributed.rank() == 0:

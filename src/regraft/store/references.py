@@ -156,16 +156,18 @@ def _tables(data: DatasetVersion) -> frozenset[str]:
 
 
 def _running(store: Store) -> set[str]:
-    """Return the digests of the versions that were given to runs that are at work."""
+    """Return the digests of the versions that were given to runs that are at work, or can go on."""
     digests: set[str] = set()
     for run_id in store.journal.ids():
         try:
-            record = store.journal.find(run_id).record
+            run = store.journal.find(run_id)
+            record = run.record
+            goes_on = record.status != "done" and bool(run.checkpoints().list())
         except FileNotFoundError:
             continue  # it was removed in this moment
         except OSError as error:
             raise durable.unreadable(error, store.journal.find(run_id).path / "run.json") from error
-        if record.status == "running":
+        if goes_on or record.status == "running":
             digests.update(value for value in record.inputs.values() if is_digest(value))
     return digests
 
