@@ -80,9 +80,9 @@ def _data(data: DataSection, spec: InputSpec, strategy: str) -> DataSection:
 def rates(optim: OptimSection, train: TrainSection) -> OptimSection:
     """Replace a rate that was left open by the one that the strategy and the optimiser ask for."""
     lr, head = RATES[train.strategy]
-    if train.reduction == "sum":
-        lr /= train.batch_size
     name = optim.optimizer if isinstance(optim.optimizer, str) else str(optim.optimizer.get("name"))
+    if train.reduction == "sum" and name.lower() == "sgd":  # others step alike, however large a gradient is
+        lr /= train.batch_size
     return optim.model_copy(
         update={
             "lr": lr * SCALES.get(name.lower(), 1.0) if optim.lr == "auto" else optim.lr,

@@ -58,7 +58,7 @@ def test_a_placed_net_learns_nothing(net):
 
 def test_bfloat16_is_taken_only_where_it_pays(net, batch, monkeypatch):
     seconds = iter([3.0, 2.0, 1.9] * 3)
-    monkeypatch.setattr(device, "_seconds", lambda work: next(seconds))
+    monkeypatch.setattr(device, "seconds", lambda work: next(seconds))
 
     chosen = device.fastest_precision(forward, net, batch)
 
@@ -67,7 +67,7 @@ def test_bfloat16_is_taken_only_where_it_pays(net, batch, monkeypatch):
 
 def test_bfloat16_is_taken_where_it_wins_by_a_margin(net, batch, monkeypatch):
     seconds = iter([3.0, 2.0, 1.0] * 3)
-    monkeypatch.setattr(device, "_seconds", lambda work: next(seconds))
+    monkeypatch.setattr(device, "seconds", lambda work: next(seconds))
 
     chosen = device.fastest_precision(forward, net, batch)
 

@@ -84,6 +84,24 @@ def test_a_class_of_one_family_is_learned_from_as_a_whole():
     assert (targets[found.chosen_by] == 0).sum() == 0
 
 
+@pytest.mark.parametrize("holdout", [0.05, 0.2, 0.3, 0.4])
+def test_as_much_is_held_out_as_was_asked_for(holdout):
+    found, _ = choose(["train"] * 300, holdout=holdout)
+
+    assert len(found.chosen_by) == pytest.approx(300 * holdout, abs=3)
+
+
+def test_a_family_that_a_class_cannot_spare_stays_together_in_every_class():
+    # class 0 has this family alone, class 1 others too, which could be held out
+    splits, groups = ["train"] * 8, ["one", "one", "one", "a", "one", "b", "one", "c"]
+
+    for seed in range(5):
+        found, _ = choose(splits, classes=2, groups=groups, holdout=0.3, seed=seed)
+        families = [{groups[place] for place in places.tolist()} for places in (found.train, found.chosen_by)]
+
+        assert "one" in families[0] - families[1]
+
+
 def test_nothing_is_held_out_where_nobody_wants_it():
     found, _ = choose(["train"] * 30, holdout=0.0)
 

@@ -16,7 +16,7 @@ from regraft.engine.device import Device
 from regraft.engine.groups import parameter_groups
 from regraft.engine.loop import Plan, train
 from regraft.engine.state import State
-from regraft.errors import RunDiverged
+from regraft.errors import RunDiverged, RunError
 from regraft.recipe import OptimSection
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -311,7 +311,7 @@ def test_memory_may_run_out_more_than_once(caplog):
 
 
 def test_where_memory_has_no_room_for_one_picture_training_ends():
-    with pytest.raises(MemoryError, match="one picture at a time"):
+    with pytest.raises(RunError, match="one picture at a time"):
         learn(make_state(Small(most=0)))
 
 

@@ -125,7 +125,7 @@ def _fastest(arms: Mapping[Precision, Callable[[], object]]) -> Precision:
     best = dict.fromkeys(arms, float("inf"))
     for _ in range(_ROUNDS):
         for choice, work in arms.items():
-            best[choice] = min(best[choice], _seconds(work))
+            best[choice] = min(best[choice], seconds(work))
     exact = min((choice for choice in arms if choice.startswith("float32")), key=lambda choice: best[choice])
     quick = min(arms, key=lambda choice: best[choice])
     return quick if best[quick] * WORTH < best[exact] else exact
@@ -147,7 +147,7 @@ def choose_threads(work: Callable[[], object]) -> int:
     for threads in dict.fromkeys((count_cores(), 1)):
         torch.set_num_threads(threads)
         work()
-        best[threads] = min(_seconds(work) for _ in range(_ROUNDS - 1))
+        best[threads] = min(seconds(work) for _ in range(_ROUNDS - 1))
     chosen = min(best, key=lambda threads: best[threads])
     torch.set_num_threads(chosen)
     return chosen
@@ -174,7 +174,8 @@ def release_memory() -> None:
             ctypes.CDLL(None).malloc_trim(0)
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long some work takes; a GPU is waited for."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     start = time.perf_counter()

@@ -17,7 +17,7 @@ from regraft.engine.losses import mixed_targets
 from regraft.engine.optim import set_rate
 from regraft.engine.schedules import Schedule
 from regraft.engine.state import State
-from regraft.errors import RunDiverged
+from regraft.errors import RunDiverged, RunError
 
 log = logging.getLogger(__name__)
 
@@ -284,10 +284,13 @@ def _memory_is_short(error: RuntimeError) -> bool:
 
 
 def _halve(state: State, batch: Batch) -> None:
-    """Take half as many pictures at once from now on; raises MemoryError where it is one already."""
+    """Take half as many pictures at once from now on; raises RunError where it is one already."""
     size = min(state.at.micro_batch or len(batch.targets), len(batch.targets))
     if size <= 1:
-        raise MemoryError("one picture at a time does not fit into memory")
+        raise RunError(
+            "Not even one picture at a time fits into memory.",
+            hint="Freeze more of the net (model.freeze), or let it see smaller pictures (data.size).",
+        )
     state.at.micro_batch = (size + 1) // 2
     state.optimizer.zero_grad(set_to_none=True)
     if torch.cuda.is_available():

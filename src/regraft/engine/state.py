@@ -84,6 +84,11 @@ class State:
         found = self._tensors() if self.average is None else self.average.state_dict()
         return {name: tensor for name, tensor in found.items() if name not in self._constant}
 
+    def restart_average(self) -> None:
+        """Let the average begin anew with the weights as they are now."""
+        if self.average is not None:
+            self.average.load_state_dict(self._tensors())
+
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Let the net have its averaged weights for a while, where there is an average."""

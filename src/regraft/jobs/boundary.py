@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,8 @@ from regraft.data.activations import ActivationKey, Activations, Number, open_ac
 from regraft.data.draws import Identities
 from regraft.data.pixels import PixelKey
 from regraft.engine import distributed
+from regraft.engine.device import seconds
+from regraft.errors import InvalidRecipe
 from regraft.hub.boundary import Boundary, split
 from regraft.jobs import machine
 from regraft.jobs.learners import Places
@@ -44,6 +45,12 @@ def choose(session: Session) -> bool:
     """Tell whether activations should be kept: by the recipe, or by what a batch costs either way."""
     asked = session.task.recipe.train.boundary
     boundary = None if asked == "recompute" else _split(session)
+    if boundary is None and asked == "cache":
+        raise InvalidRecipe(
+            "What is frozen cannot be computed once: nothing is that stays so from the stem upwards.",
+            hint="Freeze stages (model.freeze), or set train.boundary=auto.",
+            where="train.boundary",
+        )
     if boundary is None:
         return False
     if asked == "cache":
@@ -64,8 +71,8 @@ def choose(session: Session) -> bool:
     mode.apply(session.net)
     mode.train(session.net)
     with session.untouched():
-        lower = _seconds(lambda: _run(session, boundary.lower, pictures))
-        upper = _seconds(above)
+        lower = min(seconds(lambda: _run(session, boundary.lower, pictures)) for _ in range(_ROUNDS))
+        upper = min(seconds(above) for _ in range(_ROUNDS))
     return worth(
         seconds_lower=lower,
         seconds_upper=upper,
@@ -109,7 +116,7 @@ def _split(session: Session) -> Boundary | None:
 def _open(session: Session, boundary: Boundary, places: Places) -> Activations:
     task, recipe, device = session.task, session.task.recipe, session.device
     pixels = task.pixels(places, whole=False)
-    example = _run(session, boundary.lower, device.take(stack(pixels, range(min(2, len(places))))))
+    example = _run(session, boundary.lower, device.take(_example(session, 2)))
     key = ActivationKey(
         trunk=task.base.trunk,
         adapter=task.base.adapter or "",
@@ -156,15 +163,6 @@ def _as_it_is(activations: torch.Tensor) -> torch.Tensor:
 def _free(root: Path) -> int:
     facts = os.statvfs(root)
     return facts.f_bavail * facts.f_frsize
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    def once() -> float:
-        start = time.perf_counter()
-        work()
-        return time.perf_counter() - start
-
-    return min(once() for _ in range(_ROUNDS))
 
 
 _SMALL: dict[torch.dtype, Number] = {torch.bfloat16: "bfloat16", torch.float16: "float16"}

@@ -17,7 +17,7 @@ from regraft.errors import InvalidError, MismatchError
 from regraft.jobs.check import doubts, examine
 from regraft.jobs.features import features_of
 from regraft.jobs.precision import fastest_precision
-from regraft.jobs.preflight import check_classifier, notes, training_rows
+from regraft.jobs.preflight import check_classifier, notes, own_rows, training_rows
 from regraft.progress import Progress
 from regraft.records import Baseline, Checkup, DatasetVersion, Mistake, ModelVersion, Report, Row, Version
 from regraft.reports import gallery, html
@@ -68,7 +68,8 @@ def measure(
     probabilities = softmax(logits(net.head_kind, head, features) / net.temperature)
     baselines: tuple[Baseline, ...] = ()
     if plain := _untuned(store, net):
-        train = [row for row in known.values() if row.split == "train"]
+        own = {row.digest: row for row in own_rows(store, net) if row.split == "train"}
+        train = list(own.values())
         both = features_of(
             store, plain, [*train, *rows], precision=precision, batch_size=_BATCH, progress=progress
         )

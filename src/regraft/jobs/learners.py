@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ from regraft.engine.probe import assign_folds
 from regraft.records import Row
 
 Places = npt.NDArray[np.int64]
+
+#: In at most so many parts train is divided, some of which are held out, unless less is wanted.
+_FOLDS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,5 +41,13 @@ def learners(rows: Sequence[Row], targets: Places, *, measured: str, holdout: fl
     if not holdout:
         return Learners(train=places, chosen_by=places[:0])
     families = [rows[place].family for place in places.tolist()]
-    folds = assign_folds(targets[places], families, round(1 / holdout), seed=seed)
-    return Learners(train=places[folds != 0], chosen_by=places[folds == 0])
+    part = Fraction(holdout).limit_denominator(_FOLDS) or Fraction(1, round(1 / holdout))
+    folds = assign_folds(targets[places], families, part.denominator, seed=seed)
+    held = (folds >= 0) & (folds < part.numerator)
+    for target in np.unique(targets[places]):
+        if held[targets[places] == target].all():
+            held[targets[places] == target] = False
+    # a family of which a part stays to learn from stays as a whole
+    staying = {family for family, out in zip(families, held.tolist(), strict=True) if not out}
+    held &= np.array([family not in staying for family in families], dtype=bool)
+    return Learners(train=places[~held], chosen_by=places[held])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,6 +29,23 @@ def libraries(*names: str) -> dict[str, str]:
 
 
 def processor() -> str:
+    """Return what computes: the system's name of its processor, and of the GPUs that may be used."""
+    return ", ".join([_processor(), *accelerators()])
+
+
+def accelerators() -> list[str]:
+    """Return the names of the NVIDIA GPUs that this process may use; read without importing torch."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return []
+    found = []
+    for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        with suppress(OSError):
+            lines = file.read_text().splitlines()
+            found += [line.partition(":")[2].strip() for line in lines if line.startswith("Model")]
+    return found
+
+
+def _processor() -> str:
     """Return what the system calls its processor."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -126,11 +126,22 @@ def default_split(store: Store, model: ModelVersion, dataset: Version) -> str:
 
 
 def training_rows(store: Store, model: ModelVersion) -> list[Row]:
-    """Return the pictures that a model learned from; none where its dataset is not in this store."""
-    if model.lineage is None:
-        return []
-    dataset = store.catalog.find_digest("datasets", model.lineage.dataset)
-    if dataset is None:
+    """Return the pictures that a model learned from or was chosen by, and the nets that it was made of.
+
+    There are none of a dataset or a model that is not in this store.
+    """
+    found = own_rows(store, model)
+    while model.lineage and (base := store.catalog.find_digest("models", model.lineage.model)):
+        model = base.read(ModelVersion)
+        if model.training is not None:  # of a probe only the head has learned, which is gone
+            found += own_rows(store, model)
+    return found
+
+
+def own_rows(store: Store, model: ModelVersion) -> list[Row]:
+    """Return the pictures that a model learned from or was chosen by when it was made."""
+    dataset = model.lineage and store.catalog.find_digest("datasets", model.lineage.dataset)
+    if not dataset:
         return []
     data = dataset.read(DatasetVersion)
     splits = ["train"]

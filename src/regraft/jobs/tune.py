@@ -87,6 +87,7 @@ def begin(session: Session) -> None:
         return
     task.progress("Preparing the net", 0, 1)
     beginning.prepare(session)
+    state.restart_average()
     state.at.kept = boundary.choose(session)
     if state.at.kept:
         task.run.log("what is frozen is computed once, and kept")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regraft.data.ingest import Added
+from regraft.data.sources.readers import expand
 from regraft.jobs import preflight
 from regraft.jobs.fetch import fetch
 from regraft.jobs.preflight import Preflight
@@ -41,9 +42,10 @@ def make_plan(
     short = {"train.strategy": strategy, "train.epochs": epochs}
     given = [f"{key}={value}" for key, value in short.items() if value is not None]
     plan = read(recipe, [*given, *settings])
-    if model is None:
-        return plan
-    return plan.model_copy(update={"model": plan.model.model_copy(update={"ref": model})})
+    changes = {} if model is None else {"ref": model}
+    if plan.model.synonyms:  # the run may go on from another folder
+        changes["synonyms"] = str(expand(plan.model.synonyms).absolute())
+    return plan.model_copy(update={"model": plan.model.model_copy(update=changes)})
 
 
 def make_ready(
