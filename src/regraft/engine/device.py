@@ -121,11 +121,18 @@ def _choices() -> tuple[Precision, ...]:
 def _fastest(arms: Mapping[Precision, Callable[[], object]]) -> Precision:
     """Time some work in each precision; the one that changes the numbers in the third digit has to win by a
     margin.
+
+    One thread works: on a busy machine threads wait for each other, which says nothing of a precision.
     """
     best = dict.fromkeys(arms, float("inf"))
-    for _ in range(_ROUNDS):
-        for choice, work in arms.items():
-            best[choice] = min(best[choice], seconds(work))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for _ in range(_ROUNDS):
+            for choice, work in arms.items():
+                best[choice] = min(best[choice], seconds(work))
+    finally:
+        torch.set_num_threads(threads)
     exact = min((choice for choice in arms if choice.startswith("float32")), key=lambda choice: best[choice])
     quick = min(arms, key=lambda choice: best[choice])
     return quick if best[quick] * WORTH < best[exact] else exact
