@@ -10,7 +10,7 @@ from pictures import draw
 from turns import Arm, Said
 
 #: Pictures of an epoch, and how many times faster it should be.
-NETS = {"resnet18": (200, 1.7), "tf_efficientnet_lite0": (200, 1.8), "resnet50": (96, 1.8)}
+NETS = {"resnet18": (200, 1.7), "tf_efficientnet_lite0": (200, 1.8), "resnet50": (64, 1.8)}
 #: How far the mean losses of an epoch on the same batches may lie apart: Regraft decodes small pictures from
 #: a part of their file's frequencies, and bfloat16 rounds. What is learned moves them by 0.01 to 0.06.
 APART = 0.005

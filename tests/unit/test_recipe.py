@@ -4,7 +4,8 @@ import pytest
 
 from regraft import suggest
 from regraft.errors import InvalidRecipe, NotFoundError
-from regraft.recipe import Recipe, read
+from regraft.recipe import Recipe, TrainSection, read
+from regraft.records import InputSpec
 
 
 def test_a_recipe_without_a_word_is_the_default():
@@ -17,7 +18,7 @@ def test_settings_come_after_the_file(tmp_path):
 
     recipe = read(file, ["train.seed=2", "model.ref=timm:resnet18", "eval.folds = 3"])
 
-    assert recipe.train.model_dump() == {"strategy": "probe", "seed": 2, "precision": "auto", "batch_size": 8}
+    assert recipe.train == TrainSection(seed=2, batch_size=8)
     assert recipe.optim.C == (0.1, 1.0)
     assert (recipe.model.ref, recipe.eval.folds) == ("timm:resnet18", 3)
 
@@ -42,7 +43,7 @@ def test_a_recipe_is_read_from_a_recipe_a_word_and_a_path_alike(tmp_path):
         (
             "train.zzz=1",
             "Unknown key 'zzz' in 'train'.",
-            "Known keys: strategy, seed, precision, batch_size.",
+            f"Known keys: {', '.join(TrainSection.model_fields)}.",
         ),
         ("train.seed=-1", "'train.seed' cannot be -1.", "Input should be greater than or equal to 0."),
         (
@@ -52,12 +53,17 @@ def test_a_recipe_is_read_from_a_recipe_a_word_and_a_path_alike(tmp_path):
         ),
         ("data.test_fraction=0.9", "'data.test_fraction' cannot be 0.9.", "Input should be less than 0.5."),
         ("optim.C=[0.0]", "'optim.C.0' cannot be 0.0.", "Input should be greater than 0."),
-        ("train.strategy=magic", "'train.strategy' cannot be 'magic'.", "Input should be 'probe'."),
+        (
+            "train.strategy=magic",
+            "'train.strategy' cannot be 'magic'.",
+            "Input should be 'probe', 'full', 'partial', 'lp-ft', 'gradual', 'adapters' or 'scratch'.",
+        ),
         (
             "train.precision=fast",
             "'train.precision' cannot be 'fast'.",
             "Input should be 'auto' or 'exact'. Or: Input should be "
-            "'float32', 'float32+channels_last', 'bfloat16' or 'bfloat16+channels_last'.",
+            "'float32', 'float32+channels_last', 'bfloat16', 'bfloat16+channels_last', 'float16' or "
+            "'float16+channels_last'.",
         ),
         ("train.seed", "'train.seed' is no setting.", "Write --set section.key=value."),
     ],
@@ -84,6 +90,13 @@ def test_a_missing_file_is_named(tmp_path):
     assert str(caught.value) == f"There is no recipe file {str(tmp_path / 'none.toml')!r}."
 
 
+def resolve(recipe, *, fastest, smallest_class=100):
+    spec = InputSpec(size=224, crop=0.875, mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bicubic")
+    return suggest.resolve(
+        recipe, training=fastest, inference=fastest, smallest_class=smallest_class, input=spec
+    )
+
+
 @pytest.mark.parametrize(
     ("asked", "fastest", "resolved"),
     [
@@ -93,13 +106,13 @@ def test_a_missing_file_is_named(tmp_path):
     ],
 )
 def test_resolving_leaves_no_precision_open(asked, fastest, resolved):
-    recipe = suggest.resolve(read(None, [f"train.precision={asked}"]), fastest=fastest, smallest_class=100)
+    recipe = resolve(read(None, [f"train.precision={asked}"]), fastest=fastest)
 
-    assert (recipe.train.precision, recipe.eval.folds) == (resolved, 5)
+    assert (recipe.train.precision, recipe.eval.precision, recipe.eval.folds) == (resolved, resolved, 5)
 
 
 @pytest.mark.parametrize(("smallest", "folds"), [(100, 5), (3, 3), (2, 2), (1, 2)])
 def test_there_are_no_more_folds_than_the_rarest_class_can_fill(smallest, folds):
-    recipe = suggest.resolve(Recipe(), fastest="float32", smallest_class=smallest)
+    recipe = resolve(Recipe(), fastest="float32", smallest_class=smallest)
 
     assert recipe.eval.folds == folds

@@ -30,6 +30,7 @@ SPEC_ON_DISK = """\
     0.25,
     0.125
   ],
+  "resize": "crop",
   "size": 224,
   "std": [
     1.0,
@@ -96,7 +97,7 @@ def test_equal_records_made_in_another_order_have_one_digest():
 @pytest.mark.parametrize(
     ("data", "reason", "place"),
     [
-        (SPEC_ON_DISK.replace('"crop"', '"colour": 1, "crop"'), "Extra inputs are not permitted", "colour"),
+        (SPEC_ON_DISK.replace("{", '{"colour": 1,', 1), "Extra inputs are not permitted", "colour"),
         (SPEC_ON_DISK.replace('"size": 224,', ""), "Field required", "size"),
         (
             SPEC_ON_DISK.replace("0.25", '"much"'),
