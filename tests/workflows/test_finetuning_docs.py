@@ -60,8 +60,8 @@ def test_every_example_runs(folder, capsys):
     assert "tuned     full, 4 epochs" in everything  # extended by two
     assert "(1280,)\n(1280, 7, 7)\ntorch.Size([2, 5])\n" in everything
     [log] = [path for path in folder.glob("home/runs/*/log.txt") if "begins as" in path.read_text()]
-    assert "class 'cat' begins as 'tabby, tabby cat' (#281)" in log.read_text()
-    assert "class 'dog' begins as 'golden retriever' (#207)" in log.read_text()
+    assert "Class 'cat' begins as 'tabby, tabby cat' (#281)" in log.read_text()
+    assert "Class 'dog' begins as 'golden retriever' (#207)" in log.read_text()
 
 
 def test_what_the_page_shows_is_what_the_commands_say(folder):

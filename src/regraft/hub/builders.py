@@ -141,10 +141,10 @@ def _timm(architecture: str, in_channels: int, drop_path: float) -> Built:
     options: dict[str, Any] = {} if in_channels == 3 else {"in_chans": in_channels}
     if drop_path:
         options["drop_path_rate"] = drop_path
-    facts = timm.get_pretrained_cfg(architecture, allow_unregistered=True)
-    if facts is not None and not facts.num_classes:  # weights without a classifier, as DINO's are
-        options["num_classes"] = 1000
     try:
+        facts = timm.get_pretrained_cfg(architecture, allow_unregistered=True)
+        if facts is not None and not facts.num_classes:  # weights without a classifier, as DINO's are
+            options["num_classes"] = 1000
         net: nn.Module = timm.create_model(architecture, pretrained=False, **options)
     except RuntimeError as error:  # a tag that the architecture does not have
         raise NotFoundError(
