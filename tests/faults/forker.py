@@ -20,12 +20,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import traceback
 
 import pyarrow.compute
 import pyarrow.parquet  # noqa: F401 (so that no child has to import it)
 from PIL import Image
 from tests.faults import mutants
+from tests.faults.commanded import run_and_exit
 
 import regraft.cli.dataset
 import regraft.cli.store
@@ -34,7 +34,6 @@ import regraft.data.diff
 import regraft.data.editing
 import regraft.data.export  # noqa: F401
 from regraft import durable
-from regraft.cli.main import main
 
 
 def answer(request):
@@ -95,18 +94,7 @@ def run(request, pipe):
     if request["strace"] is None:  # what it writes would be seen
         listen(pipe, request["meanwhile"])
     mutants.plant(request["mutant"])
-    sys.argv = ["regraft", *request["words"]]
-    status = 99
-    try:
-        main()
-    except SystemExit as end:
-        status = end.code
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+    run_and_exit(request["words"])
 
 
 def listen(pipe, meanwhile):
@@ -120,14 +108,8 @@ def listen(pipe, meanwhile):
             words, meanwhile = meanwhile["words"], None
             other = os.fork()
             if not other:
-                sys.argv = ["regraft", *words]
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-                try:
-                    main()
-                except SystemExit as end:
-                    os._exit(end.code)
-                finally:
-                    os._exit(99)
+                run_and_exit(words)
             if os.waitstatus_to_exitcode(os.waitpid(other, 0)[1]):
                 raise RuntimeError(words)
         failpoint(name)

@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from pathlib import Path
 
 from regraft.hub import operators
@@ -23,6 +22,7 @@ operators.register()
 
 import pyarrow.parquet  # noqa: E402, F401 (so that no child has to import it)
 import timm  # noqa: E402, F401
+from tests.faults.commanded import run_and_exit  # noqa: E402
 
 import regraft.cli.finetune  # noqa: E402
 import regraft.cli.run  # noqa: E402
@@ -30,7 +30,6 @@ import regraft.jobs.evaluate  # noqa: E402
 import regraft.jobs.execute  # noqa: E402
 import regraft.jobs.trunk  # noqa: E402
 import regraft.jobs.tune  # noqa: E402, F401
-from regraft.cli.main import main  # noqa: E402
 from regraft.jobs.watching import Watch  # noqa: E402
 
 #: Seconds that a process waits for somebody who should ask it to end.
@@ -51,18 +50,7 @@ def begin(request):
     os.environ["REGRAFT_FAILPOINTS"] = request["failpoints"]
     if request["do"]:
         meet(request["step"], request["do"], folder / "reached")
-    sys.argv = ["regraft", *request["words"]]
-    status = 99
-    try:
-        main()
-    except SystemExit as end:
-        status = end.code
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+    return run_and_exit(request["words"])
 
 
 def meet(step, what, reached):

@@ -107,8 +107,6 @@ def test_only_what_is_missing_is_computed_and_each_picture_once(tmp_path):
         {"shape": (2, 3, 4)},
         {"number": "bfloat16"},
         {"pixels": PixelKey.whole(32, {"pillow": "12"})},
-        {"augment": ("center-crop",)},
-        {"augment": ({"name": "center-crop", "fraction": 0.5},)},
         {"input": SPEC.model_copy(update={"mean": (0.5, 0.5, 0.5)})},
         {"precision": "float32+channels_last"},
         {"libraries": {"torch": "2.10"}},

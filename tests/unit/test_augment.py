@@ -164,7 +164,6 @@ def test_what_becomes_of_a_picture_follows_from_seed_epoch_and_picture(entry):
     assert not torch.equal(pipeline(drawn, np.arange(12), who, seed=1, epoch=3), whole)
     assert not torch.equal(pipeline(drawn, np.arange(12), who, seed=2, epoch=2), whole)
     assert (whole.shape, whole.dtype) == ((12, 3, SIZE, SIZE), torch.uint8)
-    assert pipeline.random
 
 
 @pytest.mark.parametrize("entry", EVERY, ids=str)
@@ -261,7 +260,8 @@ def test_what_a_net_sees_without_chance_follows_from_the_policy():
     assert pad[:, SIZE // 2, 1].tolist() == [255, 0, 0]
     assert squash[:, 0, 0].tolist() == [255, 0, 0]
     assert squash[:, 0, SIZE // 2].tolist() == [0, 0, 0]
-    assert not build((), size=SIZE).random
+    for policy, seen in (("crop", crop), ("pad", pad), ("squash", squash)):
+        assert torch.equal(run((), [picture], resize=policy, seed=1, epoch=7)[0], seen)
 
 
 @pytest.mark.parametrize(("direction", "axis"), [("horizontal", 2), ("vertical", 1)])

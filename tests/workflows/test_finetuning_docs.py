@@ -58,7 +58,7 @@ def test_every_example_runs(folder, capsys):
     for strategy in ("lp-ft", "partial", "full", "gradual", "adapters", "scratch"):
         assert f"tuned     {strategy}, " in everything
     assert "tuned     full, 4 epochs" in everything  # extended by two
-    assert "(1280,)\n(1280, 7, 7)\ntorch.Size([2, 5])\n" in everything
+    assert "(1280,)\n(1280, 7, 7)\ntorch.Size([1, 2])\ntorch.Size([2, 5])\n" in everything
     [log] = [path for path in folder.glob("home/runs/*/log.txt") if "begins as" in path.read_text()]
     assert "Class 'cat' begins as 'tabby, tabby cat' (#281)" in log.read_text()
     assert "Class 'dog' begins as 'golden retriever' (#207)" in log.read_text()

@@ -20,7 +20,6 @@ from regraft.data.pixels import PixelKey
 from regraft.data.transforms import Prepared
 from regraft.progress import Progress
 from regraft.records import InputSpec, Precision, Record, digest, encode
-from regraft.registry import Entry
 
 #: From places in a list of pictures to their activations in that order, some [n, ...] at a time.
 Compute = Callable[[Sequence[int]], Iterable[torch.Tensor]]
@@ -46,9 +45,8 @@ class ActivationKey(Record):
     #: Of the activation of one picture.
     shape: tuple[int, ...]
     number: Number
-    #: How a picture is decoded, what is done to it without chance, and how the net wants it.
+    #: How a picture is decoded, and how the net wants it.
     pixels: PixelKey
-    augment: tuple[Entry, ...] = ()
     input: InputSpec
     precision: Precision
     #: Versions of the libraries that compute.

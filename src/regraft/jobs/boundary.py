@@ -103,18 +103,18 @@ def keep(session: Session) -> None:
 
 def _split(session: Session) -> Boundary | None:
     """Return the boundary of a net that stays the same, below which there is no chance; None without one."""
-    train = session.task.recipe.train
+    recipe, train = session.task.recipe, session.task.recipe.train
     if train.strategy == "scratch":
         return None  # what is frozen is random, and not what the base model's digest stands for
     first, last = (session.modes(epoch).frozen for epoch in (0, train.epochs - 1))
-    if session.random or session.whole or train.mixup or train.cutmix or first != last:
+    if recipe.data.augment or train.mixup or train.cutmix or first != last:
         return None
     example = session.device.take(_example(session, 2))
     return split(session.net, last, session.prepare(example))
 
 
 def _open(session: Session, boundary: Boundary, places: Places) -> Activations:
-    task, recipe, device = session.task, session.task.recipe, session.device
+    task, device = session.task, session.device
     pixels = task.pixels(places, whole=False)
     example = _run(session, boundary.lower, device.take(_example(session, 2)))
     key = ActivationKey(
@@ -125,7 +125,6 @@ def _open(session: Session, boundary: Boundary, places: Places) -> Activations:
         shape=boundary.shape,
         number=_number(example),
         pixels=PixelKey.prepared(task.spec, machine.libraries("pillow")),
-        augment=tuple(recipe.data.augment),
         input=task.spec,
         precision=device.precision,
         libraries=machine.libraries("torch", "timm", "torchvision", "pillow"),

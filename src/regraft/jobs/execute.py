@@ -37,17 +37,7 @@ def _execute(store: Store, run: Run, progress: Progress, launch: Callable[[], No
     split = record.inputs["split"]
     outputs = {}
     if record.kind == "finetune":
-        model, report = finetune(
-            store,
-            run,
-            model=model,
-            dataset=dataset,
-            recipe=Recipe.model_validate(record.recipe),
-            name=record.inputs["name"],
-            split=split,
-            progress=progress,
-            launch=launch,
-        )
+        model, report = finetune(store, run, model=model, dataset=dataset, progress=progress, launch=launch)
         outputs["model"] = str(model)
     else:
         report = measure(store, model, dataset, split=split, progress=progress)

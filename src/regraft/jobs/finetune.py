@@ -21,17 +21,15 @@ def finetune(
     *,
     model: Version,
     dataset: Version,
-    recipe: Recipe,
-    name: str,
-    split: str,
     progress: Progress,
     launch: Callable[[], None] | None = None,
 ) -> tuple[Version, Version]:
     """Fit a head or tune the net, publish the model, measure it; return the model and its report.
 
-    `recipe` is resolved: nothing in it is left open. `launch` trains in several processes. A run that was
-    cut off goes on from its latest checkpoint.
+    `launch` trains in several processes. A run that was cut off goes on from its latest checkpoint.
     """
+    recipe = Recipe.model_validate(run.record.recipe)  # nothing in it is left open
+    name, split = run.record.inputs["name"], run.record.inputs["split"]
     base = model.read(ModelVersion)
     data = dataset.read(DatasetVersion)
     rows = list(read_rows(store.blobs, data.segments))

@@ -24,9 +24,9 @@ def check(model: ModelVersion, recipe: Recipe, *, classes: int) -> None:
     No weights are read for it, and no pictures.
     """
     _check_head(recipe)
-    steps = pipeline.build(tuple(recipe.data.augment), size=recipe.data.size)
-    mixes = recipe.train.mixup or recipe.train.cutmix
-    if recipe.train.boundary == "cache" and (steps.random or pipeline.chooses(recipe.data.augment) or mixes):
+    pipeline.build(tuple(recipe.data.augment), size=recipe.data.size)
+    varied = recipe.data.augment or recipe.train.mixup or recipe.train.cutmix
+    if recipe.train.boundary == "cache" and varied:
         raise InvalidRecipe(
             "What is frozen cannot be computed once: the net sees a picture otherwise in every epoch.",
             hint="Set data.augment=[] and no mixing, or train.boundary=auto.",

@@ -106,14 +106,9 @@ class Session:
         self.device.settle(self.net)
         self.prepare = partial(loading.normalise_batch, spec=task.spec)
         data = task.recipe.data
-        # of a picture that no step cuts a part out of, the net sees what evaluation sees
-        whole = pipeline.chooses(data.augment)
         self.steps = pipeline.build(data.augment, size=data.size, resize="squash")
-        #: Whether chance has a part in what is seen of a picture.
-        self.random = self.steps.random
-        #: Whether training sees other parts of pictures than evaluation does.
-        self.whole = whole
-        self.pixels = task.pixels(self.learners.train, whole=whole)
+        # of a picture that no step cuts a part out of, the net sees what evaluation sees
+        self.pixels = task.pixels(self.learners.train, whole=pipeline.chooses(data.augment))
         self.batches = self.batch_up(self.pixels, self.steps)
         self.state = self._state()
         self.plan = self._plan()
@@ -217,10 +212,14 @@ class Session:
         """
         targets = torch.from_numpy(self.task.targets[places])
         numbers = range(len(places))
-        parts = [numbers[start : start + BATCH] for start in numbers[::BATCH]]
-        return lambda net: evaluate(
-            net, ((take(part), targets[part.start : part.stop]) for part in parts), self.device, forward
-        )
+
+        def measure(net: nn.Module) -> tuple[float, float]:
+            size = min(BATCH, self.state.at.micro_batch or BATCH)  # what memory has room for
+            parts = (numbers[start : start + size] for start in numbers[::size])
+            shown = ((take(part), targets[part.start : part.stop]) for part in parts)
+            return evaluate(net, shown, self.device, forward)
+
+        return measure
 
     def try_step(self, images: torch.Tensor) -> None:
         """Go forward and backward once, to see how long it takes; nothing changes."""

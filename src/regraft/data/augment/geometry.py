@@ -80,7 +80,7 @@ def center_crop(
         side = np.maximum(1, np.rint(shapes.min(axis=1, keepdims=True) * fraction)).astype(np.int64)
         return np.concatenate([(shapes[:, ::-1] - side) // 2, side, side], axis=1)
 
-    return Geometry(boxes=boxes, interpolation=interpolation, random=False)
+    return Geometry(boxes=boxes, interpolation=interpolation)
 
 
 @AUGMENTATIONS.register("pad")
@@ -91,7 +91,7 @@ def pad(*, fill: Colour = GREY, interpolation: Interpolation = "bilinear") -> Ge
         side = shapes.max(axis=1, keepdims=True)
         return np.concatenate([(shapes[:, ::-1] - side) // 2, side, side], axis=1)
 
-    return Geometry(boxes=boxes, interpolation=interpolation, fill=fill, random=False)
+    return Geometry(boxes=boxes, interpolation=interpolation, fill=fill)
 
 
 @AUGMENTATIONS.register("squash")
@@ -101,7 +101,7 @@ def squash(*, interpolation: Interpolation = "bilinear") -> Geometry:
     def boxes(shapes: Shapes, _chance: Chance, _size: int) -> Boxes:
         return np.concatenate([np.zeros_like(shapes), shapes[:, ::-1]], axis=1)
 
-    return Geometry(boxes=boxes, interpolation=interpolation, random=False)
+    return Geometry(boxes=boxes, interpolation=interpolation)
 
 
 def _middle(shapes: Shapes, ratio: tuple[float, float]) -> Boxes:

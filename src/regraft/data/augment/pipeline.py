@@ -50,11 +50,6 @@ class Pipeline:
         return images
 
     @property
-    def random(self) -> bool:
-        """Whether chance has a part in it."""
-        return self.geometry.random or any(change.random for change in self.changes)
-
-    @property
     def alone(self) -> bool:
         """Whether it uses the process's own generators, so that no other thread may run beside it."""
         return any(change.alone for change in self.changes)

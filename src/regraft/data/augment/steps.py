@@ -55,7 +55,6 @@ class Geometry:
     boxes: Callable[[Shapes, Chance, int], Boxes]
     interpolation: Interpolation
     fill: Colour = (0, 0, 0)
-    random: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +62,6 @@ class Change:
     """A step that changes squares: bytes [n, 3, size, size] in and out, on whichever device they are."""
 
     apply: Callable[[torch.Tensor, Chance], torch.Tensor]
-    random: bool = True
     #: Whether it uses the process's own generators, which no other thread may use meanwhile.
     alone: bool = False
 
