@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, ValidationError
 
@@ -74,6 +74,13 @@ class DataSection(Section):
     resize: Literal["auto", "crop", "pad", "squash"] = "auto"
     #: Side of what the net sees, in pixels; 0 is what the pretrained weights were made for.
     size: NonNegativeInt = 0
+    #: The part of the short side that is seen where the middle is cut out; `auto`, here and below, is what
+    #: the pretrained weights were made for.
+    crop: Literal["auto"] | Annotated[float, Field(gt=0, le=1)] = "auto"
+    interpolation: Literal["auto", "bilinear", "bicubic"] = "auto"
+    #: Of red, green and blue, where 1 is the brightest: what is taken off, and what is divided by.
+    mean: Literal["auto"] | tuple[float, float, float] = "auto"
+    std: Literal["auto"] | tuple[PositiveFloat, PositiveFloat, PositiveFloat] = "auto"
     #: Short side at which train pictures are kept decoded, in pixels; 0 follows from the size.
     cache_side: NonNegativeInt = 0
     #: Threads that make batches ahead of the net; 0 makes them in between.

@@ -64,15 +64,21 @@ def _norm_eval(recipe: Recipe) -> bool:
     return recipe.train.strategy != "scratch" if asked == "auto" else asked
 
 
+def seen(data: DataSection, spec: InputSpec) -> InputSpec:
+    """Return how pictures are prepared under a recipe for weights that were made for `spec`."""
+    asked = {key: getattr(data, key) for key in ("resize", "crop", "interpolation", "mean", "std")}
+    known = {key: value for key, value in asked.items() if value != "auto"}
+    return spec.model_copy(update={**known, "size": data.size or spec.size})
+
+
 def _data(data: DataSection, spec: InputSpec, strategy: str) -> DataSection:
-    size = data.size or spec.size
+    spec = seen(data, spec)
     augment = AUGMENT if data.augment == "auto" and strategy != "probe" else data.augment
     return data.model_copy(
         update={
             "augment": () if augment == "auto" else augment,
-            "size": size,
-            "resize": spec.resize if data.resize == "auto" else data.resize,
-            "cache_side": data.cache_side or int(size / spec.crop),
+            **spec.model_dump(),
+            "cache_side": data.cache_side or int(spec.size / spec.crop),
         }
     )
 

@@ -50,7 +50,16 @@ def test_nothing_is_left_open(strategy):
 def test_what_a_person_says_stays_as_it_was_said():
     said = {
         "model": {"norm_eval": False},
-        "data": {"size": 96, "cache_side": 100, "resize": "pad", "augment": ["flip"]},
+        "data": {
+            "size": 96,
+            "cache_side": 100,
+            "resize": "pad",
+            "crop": 0.9,
+            "interpolation": "bilinear",
+            "mean": [0.5, 0.5, 0.5],
+            "std": [0.2, 0.2, 0.2],
+            "augment": ["flip"],
+        },
         "optim": {"lr": 0.5, "head_lr_scale": 2, "optimizer": "sgd"},
         "train": {"strategy": "full", "precision": "bfloat16"},
         "eval": {"precision": "float32", "folds": 4},
@@ -128,3 +137,10 @@ def test_the_rate_suits_the_optimiser(optimizer, times):
 
 def test_a_head_that_was_fitted_learns_no_faster_than_the_rest():
     assert resolve({"train": {"strategy": "lp-ft"}}).optim.head_lr_scale == 1
+
+
+def test_pictures_are_prepared_as_the_weights_want_it_where_the_recipe_does_not_say():
+    data = check({"data": {"crop": 1.0, "mean": [0.1, 0.2, 0.3]}}).data
+
+    assert suggest.seen(data, INPUT) == INPUT.model_copy(update={"crop": 1.0, "mean": (0.1, 0.2, 0.3)})
+    assert resolve({"data": {"crop": 1.0}}).data.cache_side == 224

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import version
 
+from regraft import suggest
 from regraft.jobs import check, evaluate, machine
 from regraft.jobs.fit import fit
 from regraft.progress import Progress
@@ -38,7 +39,7 @@ def finetune(
         update={
             "labels": data.labels,
             "precision": _resolved(recipe.eval.precision),
-            "input": base.input.model_copy(update={"size": recipe.data.size, "resize": recipe.data.resize}),
+            "input": suggest.seen(recipe.data, base.input),
             "learning": None,
             "training": None,
             "lineage": Lineage(

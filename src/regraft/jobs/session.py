@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from regraft import suggest
 from regraft.data import loading
 from regraft.data.augment import pipeline
 from regraft.data.batches import Batches, Making, P
@@ -65,8 +66,7 @@ class Task:
     @property
     def spec(self) -> InputSpec:
         """How pictures are prepared for the tuned net."""
-        data = self.recipe.data
-        return self.base.input.model_copy(update={"size": data.size, "resize": data.resize})
+        return suggest.seen(self.recipe.data, self.base.input)
 
     def pixels(self, places: Places, *, whole: bool) -> Pixels:
         """Return the decoded pictures of some rows: whole, or as evaluation sees them."""
