@@ -4,6 +4,7 @@
     python bench/run.py frozen second   some of them
     python bench/run.py --data FOLDER   pictures for `frozen`: train/ and test/ with class folders in them
     python bench/run.py peers trainers  other libraries, each installed into an environment of its own
+    python bench/run.py auto            budgets of `auto` on three sets, about an hour
     python bench/gpu.py                 training on a GPU, where there is one
 
 CPU time is user and system time of the process and its children, with OpenMP threads that wait passively;
@@ -18,6 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from auto import auto
 from boundary import boundary
 from commands import opening, startup
 from evaluating import evaluating
@@ -50,7 +52,7 @@ GOALS = {
     "memory": memory,
 }
 #: Run only when they are named.
-ASKED = {"peers": peers, "trainers": trainers}
+ASKED = {"auto": auto, "peers": peers, "trainers": trainers}
 
 
 def main(arguments: list[str]) -> None:

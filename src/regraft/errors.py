@@ -12,6 +12,7 @@ RegraftError                what went wrong in one sentence, and what to do next
   MismatchError             weights do not fit the net; labels of model and dataset differ
   IntegrityError            bytes are not what their digest says
   FetchError                something has to be fetched and cannot be
+    OfflineError            and nobody has tried: nothing may be fetched now
   NotAllowedError           no permission to read or write here
   RunError                  a run cannot go on
     RunDiverged             the loss is not a number any more
@@ -99,6 +100,10 @@ class FetchError(RegraftError):
     """Something has to be fetched and cannot be."""
 
     exit_code = 3
+
+
+class OfflineError(FetchError):
+    """Something is not on this machine, and nothing may be fetched now."""
 
 
 class NotAllowedError(RegraftError):

@@ -241,6 +241,46 @@ class Learning(Record):
     #: Out of fold, with the C that was taken; None where there were too few pictures for folds.
     accuracy: float | None
     log_loss: float | None
+    #: What kind of head it is: `logistic`, or another that did better out of fold.
+    kind: str = "logistic"
+
+
+class BoardRow(Record):
+    """One thing that `auto` tried, and how it did on pictures that it had not learned from."""
+
+    #: Of a workspace's model or a source: `embedded:efficientnet_lite0`.
+    backbone: str
+    #: What the net saw: `224 px, crop`.
+    view: str
+    #: `logistic`, `ridge`, ..., or the strategy by which the net was tuned.
+    head: str
+    #: How many pictures it was measured on: out of fold, or held out.
+    pictures: int
+    accuracy: float
+    log_loss: float
+    #: None where no clock decided anything, so that the same job gives the same record.
+    seconds: float | None
+    taken: bool = False
+
+
+class CurvePoint(Record):
+    """How well a head does that learned from so many pictures."""
+
+    pictures: int
+    accuracy: float
+    log_loss: float
+
+
+class Board(Record):
+    """What `auto` tried, what it decided, and why."""
+
+    rows: tuple[BoardRow, ...]
+    #: Each decision, with its reason.
+    reasons: tuple[str, ...]
+    #: Accuracy out of fold by the number of pictures that were learned from, the fewest first.
+    curve: tuple[CurvePoint, ...]
+    #: In seconds; 0 where none was given.
+    budget: float = 0.0
 
 
 class Epoch(Record):
@@ -275,6 +315,34 @@ class Training(Record):
     ended: str = ""
     #: The epochs whose weights were averaged, the best first; empty where no soup was asked for.
     soup: tuple[int, ...] = ()
+    #: Digest of the first pictures as the net saw them (JPEG).
+    batch: str | None = None
+
+
+class Trust(Record):
+    """What is known of a model's limits, from pictures that it had not learned from."""
+
+    #: Digest of where the features of its own pictures lie, and what these gave: safetensors with `mean`,
+    #: `axes`, `variances`, `rest`, `distances` and `scores`.
+    statistics: str
+    #: How many pictures said so: out of fold of a fitted head, those that it was chosen by of a tuned net.
+    pictures: int
+    #: Of these, with the model's temperature.
+    accuracy: float
+    log_loss: float
+    calibration_error: float
+    #: Distance of the features above which a picture is unknown; None where there were too few pictures.
+    threshold: float | None = None
+
+
+class Growth(Record):
+    """What a model learned upon what its base knew, without looking at the old pictures again."""
+
+    #: Labels that the base did not know; empty where it learned more of those that it knew.
+    classes: tuple[str, ...]
+    #: Pictures that were added, and that were known only by their statistics.
+    pictures: int
+    known: int
 
 
 class ModelVersion(Record):
@@ -307,6 +375,15 @@ class ModelVersion(Record):
     adapter: str | None = None
     #: How the net was tuned; None where at most the head was fitted.
     training: Training | None = None
+    #: None where no picture was held out, and of a pretrained model.
+    trust: Trust | None = None
+    #: What `auto` tried; None for any other strategy.
+    board: Board | None = None
+    #: Digest of what is known of the pictures that a linear head learned from, by which it can grow:
+    #: safetensors with `counts`, `means`, `sample`, `scale`, `targets`, `folds` and, of many, `products`.
+    statistics: str | None = None
+    #: How it grew out of its base; None where it was fitted or tuned.
+    growth: Growth | None = None
 
     @property
     def weights(self) -> str:
@@ -322,6 +399,19 @@ class Interval(Record):
     high: float
 
 
+class Bin(Record):
+    """Pictures whose highest probability lies in a range: how sure the model was, and how often right."""
+
+    low: float
+    high: float
+    count: int
+    #: Mean of the highest probabilities.
+    confidence: float
+    accuracy: float
+    #: Wilson's, of the accuracy.
+    interval: Interval
+
+
 class ClassScores(Record):
     """One class: None where a score is not defined (no such pictures, or never predicted)."""
 
@@ -330,6 +420,11 @@ class ClassScores(Record):
     recall: float | None
     f1: float | None
     support: int
+    #: Against all others: the area under the ROC curve, and under that of precision over recall.
+    roc_auc: float | None = None
+    average_precision: float | None = None
+    #: By the name of the number.
+    intervals: dict[str, Interval] = {}
 
 
 class Metrics(Record):
@@ -348,6 +443,59 @@ class Metrics(Record):
     classes: tuple[ClassScores, ...]
     #: Rows are the true labels, columns the predicted ones.
     confusion: tuple[tuple[int, ...], ...]
+    #: How often the true label is among the first 3 or 5, where there are more labels than that.
+    top_k_accuracy: dict[str, float] = {}
+    #: Means over the classes that have pictures.
+    macro_precision: float | None = None
+    macro_recall: float | None = None
+    macro_roc_auc: float | None = None
+    macro_average_precision: float | None = None
+    #: Over all pictures at once: of single labels these three are the accuracy.
+    micro_precision: float | None = None
+    micro_recall: float | None = None
+    micro_f1: float | None = None
+    #: Means over the classes, each as often as it has pictures.
+    weighted_precision: float | None = None
+    weighted_recall: float | None = None
+    weighted_f1: float | None = None
+    #: Agreement beyond that of chance (Cohen, 1960); None where chance agrees always.
+    cohen_kappa: float | None = None
+    #: Correlation of labels and predictions (Matthews, 1975; Gorodkin, 2004).
+    matthews_correlation: float | None = None
+    #: The fraction of wrong labels.
+    hamming_loss: float | None = None
+    #: Mean squared distance of the probabilities from the truth (Brier, 1950): 0 to 2.
+    brier_score: float | None = None
+    #: 95 % intervals by the name of the number.
+    intervals: dict[str, Interval] = {}
+    #: The bins of the calibration error that have pictures.
+    reliability: tuple[Bin, ...] = ()
+
+
+class SliceScores(Record):
+    """How a model fares on a part of the pictures, against the rest of them."""
+
+    #: Such as `dark: brightness below 31%`, `camera: Canon EOS 5D`.
+    name: str
+    count: int
+    accuracy: float
+    #: Wilson's interval.
+    interval: Interval
+    #: Accuracy on all other pictures.
+    rest: float
+    #: Whether the two differ by more than chance, all slices considered.
+    distinct: bool
+
+
+class Difference(Record):
+    """A number of two models on the same pictures."""
+
+    first: float
+    second: float
+    #: The second less the first.
+    difference: float
+    #: 95 % interval of the difference.
+    interval: Interval
 
 
 class Baseline(Record):
@@ -390,7 +538,10 @@ class Report(Record):
     mistakes: tuple[Mistake, ...]
     learning: Learning | None
     training: Training | None = None
+    board: Board | None = None
     lineage: Lineage | None
+    #: Parts of the pictures, those first that fare worst against the rest.
+    slices: tuple[SliceScores, ...] = ()
     #: Digest of the table of all predictions (Parquet).
     predictions: str
     #: Digest of the page (HTML); None until it is drawn.
@@ -451,6 +602,16 @@ class Prediction(Record):
     picture: str
     top: tuple[Label, ...]
     error: str | None = None
+    #: The distance of the picture's features from those that were learned from, over the distance above which
+    #: a picture is unknown; None where the model does not know it.
+    strangeness: float | None = None
+    #: The labels among which the true one is, as often as was asked for; None where nothing was asked.
+    labels: tuple[str, ...] | None = None
+
+    @property
+    def unknown(self) -> bool | None:
+        """Whether the picture is like none that was learned from; None where that cannot be told."""
+        return None if self.strangeness is None else self.strangeness > 1
 
     @property
     def label(self) -> str | None:
@@ -461,6 +622,51 @@ class Prediction(Record):
     def probability(self) -> float | None:
         """The probability of the likeliest label."""
         return self.top[0].probability if self.top else None
+
+
+class Suggestion(Record):
+    """A picture whose label is likely wrong, and which one is likelier."""
+
+    key: str
+    digest: str
+    split: str
+    #: The label that it has, and how likely that is.
+    label: str
+    given: float
+    suggested: str
+    #: How likely the suggested label is.
+    probability: float
+    #: Who says so.
+    reason: str
+
+
+class Neighbour(Record):
+    """A picture that a model learned from, and how like another one it is to the net."""
+
+    key: str
+    digest: str
+    label: str
+    #: Cosine of the angle between the features: 1 for the same picture.
+    similarity: float
+    #: Whether the two look like one photograph: scaled, turned, compressed anew.
+    same: bool = False
+
+
+class Explanation(Record):
+    """Why a model says what it says of one picture."""
+
+    prediction: Prediction
+    #: The label that the heat is about; None where the picture could not be read.
+    label: str | None
+    #: How much each place of what the net sees speaks for the label, in rows, from 0 to 1; empty where the
+    #: net has no map of places, or none speaks for it.
+    heat: tuple[tuple[float, ...], ...]
+    #: The most alike first.
+    nearest: tuple[Neighbour, ...]
+    #: What is odd about the picture among those that were learned from, such as `blurred`.
+    flags: tuple[str, ...]
+    #: What else a reader should know.
+    notes: tuple[str, ...]
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:

@@ -120,6 +120,13 @@ def test_an_error_in_the_processes_is_raised_as_what_it_is(finetune):
             (),
             2,
             InvalidError,
+            "The strategy 'auto' works in one process: there is nothing for several devices to share.",
+            "devices",
+        ),
+        (
+            ("train.strategy=probe",),
+            2,
+            InvalidError,
             "A probe does not train the net, so that there is nothing for several devices to share.",
             "devices",
         ),
@@ -138,7 +145,7 @@ def test_an_error_in_the_processes_is_raised_as_what_it_is(finetune):
             "train.sync_batchnorm",
         ),
     ],
-    ids=["none", "probe", "small batches", "shared batch-norm"],
+    ids=["none", "auto", "probe", "small batches", "shared batch-norm"],
 )
 def test_devices_that_do_not_suit_are_refused_before_anything_is_spent(
     workspace, make_folder, monkeypatch, settings, devices, kind, message, where

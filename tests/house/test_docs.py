@@ -20,7 +20,7 @@ from regraft.recipe import Recipe
 from regraft.registry import Registry
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FINETUNING = ROOT / "docs" / "finetuning.md"
 
 

@@ -1,5 +1,8 @@
 """What several unit tests of training need."""
 
+import sys
+from types import ModuleType, SimpleNamespace
+
 import pytest
 import torch
 
@@ -19,3 +22,20 @@ def one_thread():
 def timm_can_be_imported():
     """Let optimisers of timm be found, as they are wherever a net was built."""
     operators.register()
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """A notebook that runs this process: its figures below the cell, and how often they were renewed."""
+    shown = []
+
+    def display(figure, *, display_id):
+        shown.append(figure)
+        return SimpleNamespace(update=shown.append)
+
+    ipython, part = ModuleType("IPython"), ModuleType("IPython.display")
+    ipython.get_ipython = lambda: SimpleNamespace(kernel=object())
+    part.display = display
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", part)
+    return shown

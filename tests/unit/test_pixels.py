@@ -201,7 +201,7 @@ def test_where_the_disk_has_no_room_memory_serves(tmp_path, bodies, rows, monkey
 
 def test_where_memory_has_no_room_either_the_person_is_told(tmp_path, bodies, rows, monkeypatch):
     fail(monkeypatch, "cache.write=ENOSPC")
-    monkeypatch.setattr(pixels, "_free_memory", lambda: 1000)
+    monkeypatch.setattr(pixels, "free_memory", lambda: 1000)
 
     with pytest.raises(StorageError) as caught:
         open_pixels(tmp_path, WHOLE, rows, Files(bodies), silent)

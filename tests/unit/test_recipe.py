@@ -1,10 +1,12 @@
 """Recipes: defaults, TOML, settings, and errors that name the neighbour."""
 
+import json
+
 import pytest
 
 from regraft import suggest
 from regraft.errors import InvalidRecipe, NotFoundError
-from regraft.recipe import Recipe, TrainSection, read
+from regraft.recipe import Recipe, TrainSection, check, read, schema
 from regraft.records import InputSpec
 
 
@@ -49,14 +51,15 @@ def test_a_recipe_is_read_from_a_recipe_a_word_and_a_path_alike(tmp_path):
         (
             "train.seed=x",
             "'train.seed' cannot be 'x'.",
-            "Input should be a valid integer, unable to parse string as an integer.",
+            "Input should be a valid integer.",
         ),
         ("data.test_fraction=0.9", "'data.test_fraction' cannot be 0.9.", "Input should be less than 0.5."),
         ("optim.C=[0.0]", "'optim.C.0' cannot be 0.0.", "Input should be greater than 0."),
         (
             "train.strategy=magic",
             "'train.strategy' cannot be 'magic'.",
-            "Input should be 'probe', 'full', 'partial', 'lp-ft', 'gradual', 'adapters' or 'scratch'.",
+            "Input should be 'auto', 'probe', 'full', 'partial', 'lp-ft', 'gradual', 'adapters' or "
+            "'scratch'.",
         ),
         (
             "train.precision=fast",
@@ -73,6 +76,61 @@ def test_a_wrong_setting_is_refused_with_the_way_out(setting, message, hint):
         read(None, [setting])
 
     assert (str(caught.value), caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "hint"),
+    [
+        (
+            "model",
+            "freeze",
+            True,
+            "Input should be a valid integer. Or: Input should be a valid string. "
+            "Or: Input should be a list.",
+        ),
+        ("optim", "lr", True, "Input should be 'auto'. Or: Input should be a valid number."),
+        ("optim", "lr", "0.1", "Input should be 'auto'. Or: Input should be a valid number."),
+        ("optim", "C", [1.0, True], "Input should be a valid number."),
+        ("data", "mean", ["0.5", 0.5, 0.5], "Input should be a valid number."),
+        ("data", "crop", True, "Input should be 'auto'. Or: Input should be a valid number."),
+        ("data", "workers", True, "Input should be a valid integer."),
+        ("train", "epochs", True, "Input should be a valid integer."),
+        ("train", "epochs", "3", "Input should be a valid integer."),
+        ("train", "budget", "5", "Input should be a valid number."),
+        ("data", "similar", "no", "Input should be a valid boolean."),
+        ("data", "similar", 0, "Input should be a valid boolean."),
+        ("train", "compile", "yes", "Input should be 'auto'. Or: Input should be a valid boolean."),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_and_not_turned_into_one(section, key, value, hint):
+    with pytest.raises(InvalidRecipe) as caught:
+        check({section: {key: value}})
+
+    assert (caught.value.where.split(".")[:2], caught.value.hint) == ([section, key], hint)
+
+
+def test_whole_numbers_are_numbers_and_what_a_run_has_recorded_is_a_recipe():
+    document = {
+        "model": {"freeze": ["layer1.*"], "norm_eval": True},
+        "data": {"augment": ["flip", {"name": "gray", "p": 0.5}], "mean": [0, 1, 0.5], "crop": 1},
+        "optim": {"lr": 1, "C": [1, 10], "groups": [{"pattern": "a", "lr_scale": 2}]},
+        "train": {"precision": "float32", "compile": False, "budget": 60},
+    }
+    recipe = check(document)
+
+    recorded = json.loads(json.dumps(recipe.model_dump(mode="json")))
+
+    assert (recipe.optim.lr, recipe.optim.C, recipe.data.mean) == (1.0, (1.0, 10.0), (0.0, 1.0, 0.5))
+    assert check(recorded) == check(recipe.model_dump()) == Recipe.model_validate(recorded) == recipe
+    assert check(Recipe().model_dump(mode="json")) == Recipe()
+
+
+def test_the_schema_tells_the_bounds_of_numbers():
+    tables = schema()["$defs"]
+
+    assert tables["DataSection"]["properties"]["workers"]["minimum"] == 0
+    assert tables["TrainSection"]["properties"]["epochs"]["minimum"] == 1
+    assert tables["OptimSection"]["properties"]["lr"]["anyOf"][1] == {"exclusiveMinimum": 0, "type": "number"}
 
 
 def test_a_file_that_is_not_toml_is_named(tmp_path):

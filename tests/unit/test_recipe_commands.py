@@ -1,12 +1,14 @@
-"""`regraft recipe`: what it prints and draws of a recipe, without training."""
+"""`regraft recipe`: what it prints and draws of recipes, without training."""
 
 import json
+import tomllib
 from xml.etree import ElementTree
 
 import pytest
 
 from regraft.cli.main import cli
-from regraft.errors import InvalidError, InvalidRecipe
+from regraft.errors import ConflictError, InvalidError, InvalidRecipe
+from regraft.recipe import check, read
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -185,3 +187,95 @@ def test_a_drawing_replaces_an_older_one_and_nothing_but_drawings(command, seed,
 
     assert drawing.read_text().startswith("<svg")
     assert (photo.read_text(), caught.value.hint) == ("a photo", "Let its name end in .svg.")
+
+
+def test_the_presets_are_listed_with_what_they_are_for(command, workspace):
+    lines = command("list").splitlines()
+
+    told = json.loads(command("list", "--json"))
+
+    assert [line.split()[0] for line in lines] == ["PRESET", *(one.name for one in workspace.recipes.list())]
+    assert lines[1].endswith(told[0]["summary"])
+
+
+def test_what_a_recipe_says_is_shown_with_where_it_came_from(command, seed, monkeypatch):
+    monkeypatch.chdir(seed.parent)
+
+    lines = command("show", "recipe.toml", "--set", "train.seed=3").splitlines()
+
+    count = sum(len(values) for values in read(None).model_dump().values())
+    assert lines == [
+        "KEY                  VALUE                                   FROM",
+        "optim.lr             0.05                                    recipe.toml, line 6",
+        "optim.head_lr_scale  10.0                                    recipe.toml, line 7",
+        'optim.schedule       { name = "mindspore", lr_end = 0.001 }  recipe.toml, line 9',
+        "optim.warmup_epochs  5.0                                     recipe.toml, line 8",
+        'train.strategy       "full"                                  recipe.toml, line 2',
+        "train.seed           3                                       --set",
+        "train.batch_size     128                                     recipe.toml, line 4",
+        "train.epochs         60                                      recipe.toml, line 3",
+        "",
+        f"{count - 8} defaults besides; --all shows them, too.",
+    ]
+
+
+def test_all_values_are_shown_where_they_are_asked_for(command):
+    chosen, every = command("show", "probe").splitlines(), command("show", "probe", "--all").splitlines()
+
+    told = json.loads(command("show", "probe", "--json"))
+
+    assert [line.split()[0] for line in every[1:5]] == [line.split()[0] for line in chosen[1:5]]
+    assert len(every) == len(told) + 1
+    assert every[-1].split()[-1] == "default"
+    assert {one["key"]: one["default"] for one in told}["train.strategy"] is False
+    assert [one for one in told if one["key"] == "train.epochs"] == [
+        {"key": "train.epochs", "value": 10, "origins": ["default"], "default": True}
+    ]
+
+
+def test_a_recipe_is_shown_as_one_file_that_gives_it_back(command, seed, tmp_path):
+    file = tmp_path / "whole.toml"
+
+    told = command("show", seed, "--set", "train.seed=3", "--toml", "-o", file)
+
+    assert check(tomllib.loads(told)) == read(file) == read(seed, ["train.seed=3"])
+    with pytest.raises(ConflictError):
+        command("show", "full", "-o", file)
+
+
+def test_a_bare_name_and_a_table_with_that_name_do_not_differ(workspace, tmp_path):
+    words, tables = tmp_path / "words.toml", tmp_path / "tables.toml"
+    words.write_text('[optim]\noptimizer = "sgd"\nschedule = "step"\n[data]\naugment = ["flip", "gray"]\n')
+    tables.write_text(
+        '[optim]\noptimizer = { name = "sgd" }\nschedule = { name = "step", every = 3 }\n'
+        '[data]\naugment = [{ name = "flip" }, "gray"]\n'
+    )
+
+    assert [one.key for one in workspace.recipes.diff(words, tables)] == ["optim.schedule"]
+
+
+def test_what_differs_is_shown_with_both_origins(command, seed, monkeypatch):
+    monkeypatch.chdir(seed.parent)
+    (seed.parent / "other.toml").write_text('extends = "recipe.toml"\n[train]\nepochs = 3\nseed = 0\n')
+
+    lines = command("diff", "recipe.toml", "other.toml").splitlines()
+
+    assert lines == [
+        "KEY           OLD                        NEW",
+        "train.epochs  60  (recipe.toml, line 3)  3  (other.toml, line 3)",
+    ]
+    assert command("diff", "full", "full") == "They say the same.\n"
+
+
+def test_the_schema_is_json_with_or_without_the_word(command):
+    plain, asked = (json.loads(command("schema", *words)) for words in ((), ("--json",)))
+
+    assert plain == asked
+    assert plain["properties"]["train"]["description"].startswith("What is trained, for how long")
+
+
+def test_a_budget_that_is_no_time_is_refused(command):
+    with pytest.raises(InvalidRecipe) as caught:
+        command("suggest", "digits", "--budget", "soon")
+
+    assert caught.value.hint == "Write 90, 45s, 5m or 1.5h."

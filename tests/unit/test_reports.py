@@ -5,6 +5,7 @@ import tomllib
 from base64 import b64decode
 from io import BytesIO
 
+import pytest
 from PIL import Image
 
 from regraft.recipe import Recipe
@@ -308,6 +309,28 @@ def test_a_model_that_was_not_fine_tuned_has_a_short_page():
     assert "How the head was found" not in page
     assert "The model carries no lineage" in page
     assert "regraft finetune" not in page
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("ridge", "fitted: ridge regression on the classes."),
+        ("shrinkage LDA", "fitted: linear discriminant analysis with a shrunken covariance."),
+        ("nearest mean", "fitted: the nearest class mean."),
+        (
+            "logistic, mirrored too",
+            "fitted: logistic regression, which learned from the mirrored pictures too.",
+        ),
+        ("shrinkage LDA, grown", "fitted: shrinkage LDA, grown."),
+    ],
+)
+def test_the_page_tells_of_the_head_that_was_taken_and_not_of_the_plain_one(kind, words):
+    plain, other = (html.render(report(learning=learning(kind=one)), {}) for one in ("logistic", kind))
+
+    assert "fitted: logistic regression.\n" in plain
+    assert words in other
+    for told in ("Cross-validated log-loss over C", "(C)", '<tr><th scope="row">C</th>'):
+        assert (told in plain, told in other) == (True, False)
 
 
 def test_a_head_without_folds_has_no_curve():

@@ -231,6 +231,7 @@ def test_epochs_that_are_no_more_are_refused(workspace, journal, epochs):
     ("strategy", "status", "message"),
     [
         ("probe", "done", "has no epochs: it fitted a head on a frozen net."),
+        ("auto", "done", "cannot train longer: 'auto' finds out what to train, and for how long."),
         ("full", "interrupted", "is not done, but interrupted."),
         ("full", "done", "There is no checkpoint to go on from."),
     ],

@@ -136,6 +136,16 @@ def test_torchvision_says_which_weights_there_are_and_what_pictures_they_are_for
     assert (source.labels[934], source.labels[134], source.labels[517]) == ("hotdog", "crane bird", "crane")
 
 
+def test_an_address_of_openmmlab_says_how_the_digest_begins(shelf, tmp_path):
+    shelf.files = {".pth": b"other"}
+
+    with pytest.raises(IntegrityError) as caught:
+        shelf.find("https://download.openmmlab.com/v0/resnet50_8xb32_in1k_20210831-ea4938fc.pth")
+
+    assert str(caught.value).endswith("and its name says that it begins with ea4938fc.")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_of_torchvision_that_is_not_what_its_name_says_is_refused_and_removed(shelf, tmp_path):
     shelf.files = {".pth": b"other"}
 

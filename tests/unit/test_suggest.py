@@ -1,5 +1,7 @@
 """What is suggested: facts in, a recipe without open questions out."""
 
+from dataclasses import replace
+
 import pytest
 
 from regraft import suggest
@@ -144,3 +146,119 @@ def test_pictures_are_prepared_as_the_weights_want_it_where_the_recipe_does_not_
 
     assert suggest.seen(data, INPUT) == INPUT.model_copy(update={"crop": 1.0, "mean": (0.1, 0.2, 0.3)})
     assert resolve({"data": {"crop": 1.0}}).data.cache_side == 224
+
+
+FACTS = suggest.Facts(
+    pictures=1000,
+    classes=4,
+    smallest=240,
+    largest=260,
+    validation=100,
+    short_side=480,
+    proportions=1.33,
+    size=224,
+    parameters=4_000_000,
+    accelerated=False,
+    cores=4,
+)
+
+
+def advise(*, budget=0.0, **facts):
+    """Return what is suggested where some facts are others."""
+    return {one.key: one.value for one in suggest.advise(replace(FACTS, **facts), budget=budget)}
+
+
+@pytest.mark.parametrize(
+    ("facts", "strategy"),
+    [
+        ({}, "lp-ft"),
+        ({"smallest": 4}, "auto"),
+        ({"smallest": 4, "accelerated": True}, "auto"),
+        ({"pictures": 3001}, "auto"),
+        ({"pictures": 3001, "accelerated": True}, "lp-ft"),
+        ({"pictures": 5000, "accelerated": True}, "full"),
+        ({"pictures": 5000, "classes": 100, "accelerated": True}, "lp-ft"),
+        ({"parameters": 86_000_000}, "partial"),
+        ({"parameters": 86_000_000, "accelerated": True}, "lp-ft"),
+        ({"budget": 599.0}, "auto"),
+        ({"budget": 600.0}, "lp-ft"),
+        ({"budget": 60.0, "accelerated": True}, "lp-ft"),
+    ],
+    ids=str,
+)
+def test_what_learns_follows_from_pictures_and_machine(facts, strategy):
+    assert advise(**facts)["train.strategy"] == strategy
+
+
+@pytest.mark.parametrize(
+    ("facts", "batch", "epochs"),
+    [
+        ({}, 32, 10),
+        ({"pictures": 3000}, 32, 10),
+        ({"pictures": 100}, 16, 10),
+        ({"accelerated": True}, 32, 30),
+        ({"pictures": 4000, "accelerated": True}, 32, 8),
+        ({"pictures": 100_000, "accelerated": True}, 64, 5),
+    ],
+    ids=str,
+)
+def test_a_training_has_as_many_steps_as_a_pretrained_net_needs(facts, batch, epochs):
+    advice = advise(**facts)
+
+    assert (advice["train.batch_size"], advice["train.epochs"]) == (batch, epochs)
+
+
+@pytest.mark.parametrize(
+    ("smallest", "largest", "balance"), [(10, 29, None), (10, 30, "weights"), (10, 200, "sampler")]
+)
+def test_classes_of_different_size_are_balanced(smallest, largest, balance):
+    assert advise(smallest=smallest, largest=largest).get("train.balance") == balance
+
+
+def test_small_pictures_are_moved_and_long_ones_are_seen_whole():
+    small, long = advise(short_side=32), advise(proportions=2.0, smallest=3)
+
+    assert small["data.augment"] == [{"name": "random-crop", "padding": 28}, "flip"]
+    assert long == {"train.strategy": "auto", "data.resize": "squash"}
+    assert not {"data.augment", "data.resize"} & advise().keys()
+
+
+def test_a_budget_becomes_a_limit_and_few_pictures_a_larger_part_to_choose_by():
+    assert advise(budget=900.0)["train.time_limit"] == 900
+    assert advise(budget=60.0) == {"train.strategy": "auto", "train.budget": 60}
+    assert advise(pictures=199, validation=0)["eval.holdout"] == 0.2
+    assert advise(pictures=199, validation=20).get("eval.holdout") is None
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, 0), (4, None), (8, 4), (64, 8)])
+def test_threads_that_make_batches_follow_from_the_cores(cores, workers):
+    assert advise(cores=cores).get("data.workers") == workers
+
+
+@pytest.mark.parametrize("accelerated", [True, False])
+@pytest.mark.parametrize("pictures", [1, 60, 2_000, 50_000])
+@pytest.mark.parametrize("smallest", [0, 1, 5, 300])
+def test_whatever_is_suggested_is_a_recipe_and_each_value_has_a_reason(pictures, smallest, accelerated):
+    facts = replace(
+        FACTS, pictures=pictures, smallest=smallest, accelerated=accelerated, short_side=32, proportions=2.5
+    )
+
+    advice = suggest.advise(facts, budget=7200)
+
+    document = {}
+    for one in advice:
+        section, key = one.key.split(".")
+        document.setdefault(section, {})[key] = one.value
+    assert check(document).train.strategy == document["train"]["strategy"]
+    assert len({one.key for one in advice}) == len(advice)
+    assert all(one.why.endswith(".") and one.why[0].isupper() | one.why[0].isdigit() for one in advice)
+
+
+def test_the_reasons_are_about_these_pictures_and_this_machine():
+    facts = replace(FACTS, smallest=1, proportions=2.0)
+
+    assert [one.why for one in suggest.advise(facts)] == [
+        "The smallest class has 1 train picture: a net that is tuned would learn them by heart.",
+        "Half of the pictures are 2.0 times as long as wide, or more; the middle alone would leave out 50% "
+        "of them.",
+    ]

@@ -155,13 +155,31 @@ def test_a_wrong_option_is_a_usage_error(run, tmp_path):
     assert (said.code, "No such option '--bugdet'" in said.err) == (2, True)
 
 
-def test_labels_that_the_model_does_not_know_are_named(tuned, run, home, make_folder):
+def test_labels_that_the_model_does_not_know_are_named_and_left_out(tuned, run, home, make_folder):
     folder = make_folder({"leaf": 3, "moon": 3}, name="other")
 
-    said = run("evaluate", "photos", folder, home=home)
+    said = run("evaluate", "photos", f"{folder}@all", home=home)
 
-    assert said.code == 5
-    assert "Error: The dataset has 1 labels that the model does not know: 'moon'." in said.err
+    assert said.code == 0
+    assert (
+        "note    Left out, since the model does not know their labels: 3 pictures of 'moon'. The numbers do "
+        "not speak for these." in said.out
+    )
+    assert "3 of 3 pictures" in said.out or "of 3 pictures" in said.out
+
+
+def test_labels_of_which_the_model_knows_none_are_refused_and_may_be_renamed(tuned, run, home, make_folder):
+    folder = make_folder({"sun": 3, "moon": 3}, name="strange")
+
+    refused = run("evaluate", "photos", folder, home=home)
+    wrong = run("evaluate", "photos", folder, "--rename", "sun=leef", home=home)
+    renamed = run("evaluate", "photos", folder, "--rename", "sun=leaf", home=home)
+
+    assert refused.code == 5
+    assert "Error: The model knows none of the dataset's labels: 'moon', 'sun'." in refused.err
+    assert "--rename OLD=NEW says which is which." in refused.err
+    assert (wrong.code, "Did you mean 'leaf'?" in wrong.err) == (5, True)
+    assert (renamed.code, "3 pictures of 'moon'" in renamed.out) == (0, True)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def test_predict_writes_csv_and_json(tuned, run, photos, home, tmp_path):
         "label_3",
         "probability_3",
         "error",
+        "unknown",
     ]
     assert (written[0]["label"], len(written[0]["top"]), written[0]["error"]) == ("leaf", 3, None)
 

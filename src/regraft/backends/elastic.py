@@ -53,7 +53,13 @@ def check(devices: int, recipe: Recipe) -> None:
         return
     if devices < 1:
         raise InvalidError(f"A net cannot be trained on {devices} devices.", hint="Give 1 or more.")
-    if train.strategy == "probe":
+    if train.strategy == "auto":
+        raise InvalidError(
+            "The strategy 'auto' works in one process: there is nothing for several devices to share.",
+            hint="Leave devices out, or say what is to be trained: --set train.strategy=lp-ft",
+            where="devices",
+        )
+    if not train.tunes:
         raise InvalidError(
             "A probe does not train the net, so that there is nothing for several devices to share.",
             hint="Leave devices out, or fine-tune more of the net: --set train.strategy=full",

@@ -11,6 +11,7 @@ import click
 from regraft.cli.checkup import check
 from regraft.cli.dataset_edit import edit
 from regraft.cli.dataset_in import add, build, import_
+from regraft.cli.dataset_labels import suggest_labels
 from regraft.cli.dataset_out import copy, export
 from regraft.cli.dataset_past import history, list_, tag, tags_to_json
 from regraft.cli.output import bytes_text, columns, facts, in_browser, plain, short, with_workspace
@@ -27,7 +28,7 @@ def dataset() -> None:
     """Labelled pictures in versions that never change."""
 
 
-for command in (add, build, edit, import_, list_, history, tag, export, copy, check):
+for command in (add, build, edit, import_, list_, history, tag, export, copy, check, suggest_labels):
     dataset.add_command(command)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -53,6 +54,14 @@ def to_json(edited: Edited) -> Any:
 @click.command()
 @click.argument("name")
 @click.option("--relabel", multiple=True, metavar="KEY=LABEL", help="Give a picture another label.")
+@click.option(
+    "--from",
+    "lists",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Give pictures the labels of a list, as `dataset suggest-labels` writes it.",
+)
 @click.option("--drop", multiple=True, metavar="KEY", help="Leave a picture out.")
 @click.option("--move", multiple=True, metavar="KEY=SPLIT", help="Put a picture and its family into a split.")
 @click.option("--undo", is_flag=True, help="Take back what the version itself changed.")
@@ -61,6 +70,7 @@ def edit(
     workspace: Workspace,
     name: str,
     relabel: tuple[str, ...],
+    lists: tuple[Path, ...],
     drop: tuple[str, ...],
     move: tuple[str, ...],
     undo: bool,
@@ -69,13 +79,15 @@ def edit(
 
     Your files stay as they are; the change holds when the same source is added again.
     """
-    if not (relabel or drop or move or undo):
-        raise click.UsageError("Say what to change: --relabel, --drop, --move or --undo.")
+    if not (relabel or lists or drop or move or undo):
+        raise click.UsageError("Say what to change: --relabel, --from, --drop, --move or --undo.")
     latest = workspace.datasets.history(name)[-1]
     with workspace.datasets.edit(name) as changes:
         opened = changes.base
         if undo:
             changes.undo()
+        for file in lists:
+            changes.relabel_from(file)
         for key, label in map(pair, relabel):
             changes.relabel(key, label)
         for key in drop:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from regraft.cli.output import facts, with_workspace
+from regraft.cli.run import show_result
 from regraft.data.ingest import Added
+from regraft.dialects.openmmlab import main as openmmlab
+from regraft.dialects.openmmlab.translate import Imported
 from regraft.records import DatasetVersion, Report, Version
+from regraft.reports import board
 from regraft.reports.text import summary
 from regraft.reports.words import classes, number, pictures, printable
 from regraft.workspace.main import FinetuneResult, Workspace
+from regraft.workspace.runs import RunResult
 
 #: Refused files that the screen names.
 _SHOWN = 5
+#: So many models may be measured on a split before it is worth a word.
+_FEW_LOOKS = 5
 
 
 def show(result: FinetuneResult) -> str:
@@ -22,7 +30,10 @@ def show(result: FinetuneResult) -> str:
     name = result.model.partition(":")[0]
     lines = describe(result.dataset, result.added)
     lines += ["", summary(result.report), ""]
-    lines += [f"note    {printable(note)}" for note in (*result.warnings, *_notes(result.report))]
+    if result.report.board is not None:
+        lines += [*board.lines(result.report.board), ""]
+    notes = (*result.warnings, *_notes(result.report), *many_looks(result.looks))
+    lines += [f"note    {printable(note)}" for note in notes]
     found = result.checkup.findings
     lines += [f"check   {printable(one.title)}" for one in found if one.severity == "warning"]
     pages = [("checkup", result.page.with_name("checkup.html"))] if found else []
@@ -48,6 +59,13 @@ def _notes(report: Report) -> list[str]:
         *report.notes,
         *(f"{b.name.capitalize()} does as well or better: {b.accuracy:.1%}." for b in better),
     ]
+
+
+def many_looks(count: int) -> list[str]:
+    """Say so where many models were measured on one split."""
+    if count <= _FEW_LOOKS:
+        return []
+    return [f"{count} models were measured on this split: the more one chooses by it, the less it says."]
 
 
 def describe(dataset: Version, added: Added | None) -> list[str]:
@@ -85,43 +103,116 @@ def _gaps(record: DatasetVersion) -> list[str]:
     return [*gaps[:_SHOWN], f"... and {len(gaps) - _SHOWN} more"] if len(gaps) > _SHOWN else gaps
 
 
+def show_any(result: FinetuneResult | RunResult) -> str:
+    """Write the result of a new run, or of one that went on."""
+    return show(result) if isinstance(result, FinetuneResult) else show_result(result)
+
+
 @click.command()
-@click.argument("dataset")
+@click.argument("words", nargs=-1, metavar="[DATASET]")
 @click.option("--model", help="Begin with: timm:NAME, hf:OWNER/NAME, file:PATH, a URL, one of yours.")
 @click.option(
-    "--strategy", help="probe, full, partial, lp-ft, gradual, adapters or scratch.  [default: probe]"
+    "--strategy", help="auto, probe, full, partial, lp-ft, gradual, adapters or scratch.  [default: auto]"
 )
 @click.option("--epochs", type=int, metavar="N", help="Epochs of training; a probe has none.  [default: 10]")
-@click.option("--recipe", type=click.Path(path_type=Path), help="Recipe file (TOML).")
+@click.option("--recipe", type=click.Path(path_type=Path), help="A TOML file, a preset, or run:ID.")
 @click.option("--set", "settings", multiple=True, metavar="K=V", help="Change a value of the recipe.")
 @click.option("--name", help="Name of the new model.  [default: the dataset's]")
 @click.option(
     "--devices", type=int, default=1, metavar="N", help="Share each batch out among N GPUs, or processes."
 )
-@with_workspace(show)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="A config of OpenMMLab in place of a recipe and DATASET.",
+)
+@click.option("--cfg-options", "options", multiple=True, metavar="K=V", help="Change a value of the config.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="The same as --set train.seed=N.")
+@click.option(
+    "--work-dir",
+    type=click.Path(path_type=Path),
+    help="Folder for what a config comes to.  [default: the config's, else work_dirs/NAME]",
+)
+@click.option(
+    "--budget", metavar="TIME", help="Of auto: look for what is best for so long, such as 90s, 5m or 1h."
+)
+@click.option("--resume-from", metavar="RUN", help="With --config: go on with this run, or this --work-dir.")
+@with_workspace(show_any)
 def finetune(
     workspace: Workspace,
-    dataset: str,
+    words: tuple[str, ...],
+    config: Path | None,
+    options: tuple[str, ...],
+    seed: int | None,
+    work_dir: Path | None,
+    resume_from: str | None,
+    settings: tuple[str, ...],
+    recipe: Path | None,
     model: str | None,
     strategy: str | None,
     epochs: int | None,
-    recipe: Path | None,
-    settings: tuple[str, ...],
     name: str | None,
     devices: int,
-) -> FinetuneResult:
+    budget: str | None,
+) -> FinetuneResult | RunResult:
     """Fine-tune a pretrained model on DATASET and measure it.
 
     DATASET is a folder with one folder of pictures for each class, with or without train, val and test
     above them; or a dataset of the workspace; or `digits`, a small set that comes along.
     """
-    return workspace.finetune(
-        dataset,
+    dataset, changes = _sorted(words, options, config)
+    if config is None:
+        apart = {"--cfg-options": options, "--work-dir": work_dir, "--resume-from": resume_from}
+        for option, value in apart.items():
+            if value:
+                raise click.UsageError(f"{option} goes with --config.")
+        if dataset is None:
+            raise click.UsageError("Missing argument 'DATASET'.")
+        return workspace.finetune(
+            dataset,
+            model=model,
+            strategy=strategy,
+            epochs=epochs,
+            recipe=recipe,
+            settings=settings if seed is None else (f"train.seed={seed}", *settings),
+            name=name,
+            devices=devices,
+            budget=budget,
+        )
+    if recipe is not None:
+        raise click.UsageError("--config stands in the place of --recipe.")
+    imported = openmmlab.read(config, options=changes, devices=devices, seed=seed)
+    _tell(imported)
+    if onward := resume_from or imported.resume_from:
+        return openmmlab.resume(workspace, onward, epochs=imported.recipe.train.epochs)
+    return openmmlab.finetune(
+        workspace,
+        imported,
+        dataset=dataset,
         model=model,
         strategy=strategy,
         epochs=epochs,
-        recipe=recipe,
         settings=settings,
         name=name,
         devices=devices,
+        work_dir=work_dir,
     )
+
+
+def _sorted(
+    words: Iterable[str], options: tuple[str, ...], config: Path | None
+) -> tuple[str | None, tuple[str, ...]]:
+    """Tell DATASET from further values of `--cfg-options`, of which people write several after one."""
+    more = [word for word in words if config is not None and "=" in word and not Path(word).exists()]
+    datasets = [word for word in words if word not in more]
+    if len(datasets) > 1:
+        raise click.UsageError(f"Got unexpected extra argument ({datasets[1]})")
+    return datasets[0] if datasets else None, (*options, *more)
+
+
+def _tell(imported: Imported) -> None:
+    """Say what a config comes to before anything is spent."""
+    for note in imported.notes:
+        click.echo(f"note    {printable(note)}", err=True)
+    for one in imported.ignored:
+        click.echo(f"ignored {printable(str(one))}", err=True)

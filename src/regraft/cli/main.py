@@ -15,11 +15,12 @@ from regraft.errors import RegraftError, Terminated
 COMMANDS = {
     "finetune": ("regraft.cli.finetune", "Fine-tune a pretrained model on DATASET and measure it."),
     "predict": ("regraft.cli.predict", "Name what is in each PICTURE, with MODEL."),
+    "explain": ("regraft.cli.explain", "Explain what MODEL says of each PICTURE, on a page and in words."),
     "evaluate": ("regraft.cli.evaluate", "Measure MODEL on DATASET."),
     "dataset": ("regraft.cli.dataset", "Labelled pictures in versions that never change."),
     "model": ("regraft.cli.model", "Pretrained and fine-tuned models."),
     "run": ("regraft.cli.run", "What was executed, and what became of it."),
-    "recipe": ("regraft.cli.recipe", "How to fine-tune: what a recipe comes to, and which rate suits it."),
+    "recipe": ("regraft.cli.recipe", "How to fine-tune: what a recipe says and comes to, and which suits."),
     "report": ("regraft.cli.report", "What evaluations gave."),
     "store": ("regraft.cli.store", "What the workspace keeps on disk: verify it, clean it up."),
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from regraft.cli.dataset_past import show_tagged, tagged_to_json
+from regraft.cli.model_growth import add_class, add_data
 from regraft.cli.output import columns, facts, with_workspace
 from regraft.records import ModelVersion, Version
 from regraft.reports.words import number, pictures
@@ -35,6 +36,10 @@ def show_list(versions: list[Version]) -> str:
         rows.append((version, state, record.architecture, len(record.labels), version.digest[:12]))
     header = ("model", "is", "architecture", "classes", "digest")
     return columns(header, rows, empty="No models yet. Make one: regraft finetune FOLDER")
+
+
+for command in (add_class, add_data):
+    model.add_command(command)
 
 
 @model.command("list")
@@ -72,9 +77,14 @@ def show_info(version: Version) -> str:
         ("precision", record.precision or "not tried yet"),
     ]
     if learning is not None:
-        pairs.append(
-            ("head", f"{pictures(learning.pictures)}, C {learning.C:g}, T {learning.temperature:.3f}")
-        )
+        kind = f"C {learning.C:g}" if learning.kind == "logistic" else learning.kind
+        pairs.append(("head", f"{pictures(learning.pictures)}, {kind}, T {learning.temperature:.3f}"))
+    if (trust := record.trust) is not None:
+        shown = f"accuracy {trust.accuracy:.1%}, calibration error {trust.calibration_error:.3f}"
+        pairs.append(("held out", f"{pictures(trust.pictures)}: {shown}"))
+    if (growth := record.growth) is not None:
+        what = f" of {', '.join(growth.classes)}" if growth.classes else ""
+        pairs.append(("grown", f"{pictures(growth.pictures)}{what} upon {growth.known:,} others"))
     if (training := record.training) is not None:
         learned = f"{training.trainable:,} of {training.trainable + training.frozen:,} parameters"
         pairs += [

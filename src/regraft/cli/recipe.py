@@ -1,108 +1,141 @@
-"""`regraft recipe`: what a recipe comes to, and which rate suits it, before anything is trained."""
+"""`regraft recipe`: what a recipe says and comes to, and which one suits, before anything is trained."""
 
 from __future__ import annotations
 
-from math import ceil
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from regraft.cli.output import columns, facts, with_workspace
+from regraft.cli.output import columns, facts, short, with_workspace
+from regraft.cli.recipe_check import check
+from regraft.cli.recipe_import import import_
+from regraft.cli.recipe_rates import find_lr, schedule
+from regraft.recipe.writing import format_value
+from regraft.reports.words import number
 from regraft.workspace.main import Workspace
-from regraft.workspace.recipes import SEARCH_STEPS, STEPS_PER_EPOCH, FoundRate, Planned
-
-#: Lines of rates that a screen has room for; JSON has all.
-_LINES = 20
+from regraft.workspace.recipes import Difference, Preset, Said, Shown, Suggested
 
 
 @click.group()
 def recipe() -> None:
-    """How to fine-tune: what a recipe comes to, and which rate suits it."""
+    """How to fine-tune: what a recipe says and comes to, and which suits.
+
+    A RECIPE is a TOML file, the name of a preset (`regraft recipe list`), or run:ID, by which a run was done.
+    """
 
 
-def show_schedule(planned: Planned) -> str:
-    """Write the rates at the first step of every epoch and at the last step; steps are counted from 0."""
+for command in (schedule, find_lr, check, import_):
+    recipe.add_command(command)
+
+
+@recipe.command("list")
+@with_workspace(
+    lambda found: columns(("preset", "is"), [(one.name, one.summary) for one in found], empty="No presets.")
+)
+def list_(workspace: Workspace) -> list[Preset]:
+    """List the presets: recipes that come with Regraft."""
+    return workspace.recipes.list()
+
+
+def show_values(shown: Shown, *, every: bool) -> str:
+    """Write a line for each value: those that somebody chose, and then, if asked for, the defaults."""
+    chosen = [said for said in shown.values if not said.default]
+    usual = [said for said in shown.values if said.default]
     rows = [
-        (row.epoch, row.step, f"{row.factor:.4g}", f"{row.lr:.4g}", f"{row.head_lr:.4g}")
-        for row in planned.rows
+        (said.key, short(format_value(said.value)), ", ".join(said.origins))
+        for said in (*chosen, *(usual if every else ()))
     ]
-    lines = [columns(("epoch", "step", "factor", "rate", "rate of the head"), rows, empty="")]
-    lines += [f"note    {note}" for note in planned.notes]
-    if planned.plot is not None:
-        lines.append(facts([("drawn", planned.plot)]))
+    lines = [columns(("key", "value", "from"), rows, empty="Nothing is chosen: every value is a default.")]
+    if usual and not every:
+        lines += ["", f"{number(len(usual), 'default')} besides; --all shows them, too."]
     return "\n".join(lines)
 
 
 @recipe.command()
-@click.option("--recipe", "path", type=click.Path(path_type=Path), help="Recipe file (TOML).")
+@click.argument("source", metavar="[RECIPE]", required=False)
 @click.option("--set", "settings", multiple=True, metavar="K=V", help="Change a value of the recipe.")
-@click.option("--pictures", type=click.IntRange(min=1), help="Pictures of the train split.")
-@click.option(
-    "--steps-per-epoch",
-    type=click.IntRange(min=1),
-    help=f"Steps of an epoch, in place of --pictures.  [default: {STEPS_PER_EPOCH}]",
+@click.option("--all", "every", is_flag=True, help="The values that nobody chose, too.")
+@click.option("--toml", "as_toml", is_flag=True, help="Print all of it as one file that needs no other.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write that into this file, a new one.")
+@with_workspace(
+    lambda told: told[0].text.rstrip() if told[2] else show_values(told[0], every=told[1]),
+    to_json=lambda told: [_said_to_json(said) for said in told[0].values],
 )
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw the rates into this file (.svg).")
-@with_workspace(show_schedule)
-def schedule(
+def show(
     workspace: Workspace,
-    path: Path | None,
+    source: str | None,
+    *,
     settings: tuple[str, ...],
-    pictures: int | None,
-    steps_per_epoch: int | None,
-    plot: Path | None,
-) -> Planned:
-    """Print the rates of every epoch, for the trunk and for the head, without training."""
-    return workspace.recipes.schedule(
-        path, settings=settings, pictures=pictures, steps_per_epoch=steps_per_epoch, plot=plot
-    )
+    every: bool,
+    as_toml: bool,
+    output: Path | None,
+) -> tuple[Shown, bool, bool]:
+    """Show what RECIPE says, and where each value came from.
+
+    Without RECIPE, what the defaults and --set come to. `regraft recipe show run:latest -o FILE` writes the
+    recipe of a run, by which it can be repeated.
+    """
+    return workspace.recipes.show(source, settings=settings, output=output), every, as_toml
 
 
-def show_found(found: FoundRate) -> str:
-    """Write the losses at some of the rates, and what to type next."""
-    tried = list(zip(found.rates, found.losses, strict=True))
-    rows = [(f"{rate:.3g}", f"{loss:.4f}") for rate, loss in tried[:: ceil(len(tried) / _LINES)]]
-    pairs: list[tuple[str, object]] = [("rate", "none: the loss did not fall; try more --steps")]
-    if found.suggestion is not None:
-        pairs = [
-            ("steepest", f"{found.steepest:.2g}, where the loss falls fastest"),
-            ("lowest", f"{found.below_lowest:.2g}, a tenth of where the loss is lowest"),
-            ("rate", f"{found.suggestion:g}, the smaller of the two"),
-            ("next", f"--set {found.setting}"),
-        ]
-    if found.plot is not None:
-        pairs.append(("drawn", found.plot))
-    return "\n".join([columns(("rate", "loss"), rows, empty=""), "", facts(pairs)])
+def _said_to_json(said: Said) -> dict[str, Any]:
+    return {"key": said.key, "value": said.value, "origins": list(said.origins), "default": said.default}
 
 
-@recipe.command("find-lr")
+def show_differences(found: Sequence[Difference]) -> str:
+    """Write a line for each value that differs, and where both came from."""
+    rows = [
+        (
+            one.key,
+            *(
+                f"{short(format_value(said.value))}  ({', '.join(said.origins)})"
+                for said in (one.old, one.new)
+            ),
+        )
+        for one in found
+    ]
+    return columns(("key", "old", "new"), rows, empty="They say the same.")
+
+
+@recipe.command()
+@click.argument("old")
+@click.argument("new")
+@with_workspace(show_differences)
+def diff(workspace: Workspace, old: str, new: str) -> list[Difference]:
+    """Tell in which values the recipes OLD and NEW differ, and where these came from."""
+    return workspace.recipes.diff(old, new)
+
+
+@recipe.command()
+@with_workspace(lambda schema: json.dumps(schema, ensure_ascii=False, indent=2))
+def schema(workspace: Workspace) -> dict[str, Any]:
+    """Print the JSON schema of a recipe file, by which editors complete and check it."""
+    return workspace.recipes.schema()
+
+
+def show_suggested(found: Suggested) -> str:
+    """Write the recipe with its reasons, or where it was written and what to type next."""
+    if found.path is None:
+        return found.text.rstrip()
+    rows = [(one.key, short(format_value(one.value)), one.why) for one in found.advice]
+    name = found.dataset.partition(":")[0]
+    ends = [("written", found.path), ("next", f"regraft finetune {name} --recipe {found.path}")]
+    return "\n".join([columns(("key", "value", "why"), rows, empty=""), "", facts(ends)])
+
+
+@recipe.command()
 @click.argument("dataset")
-@click.option("--model", help="Start from this model: embedded:NAME, timm:NAME, or one of the workspace.")
-@click.option("--strategy", help="full, partial, lp-ft, gradual, adapters or scratch.")
-@click.option("--recipe", "path", type=click.Path(path_type=Path), help="Recipe file (TOML).")
-@click.option("--set", "settings", multiple=True, metavar="K=V", help="Change a value of the recipe.")
+@click.option("--model", help="Begin with this model.  [default: embedded:efficientnet_lite0]")
+@click.option("--budget", metavar="TIME", help="What a training may take: 90s, 5m, 1h.")
 @click.option(
-    "--steps", type=click.IntRange(min=2), default=SEARCH_STEPS, show_default=True, help="Rates to try."
+    "-o", "--output", type=click.Path(path_type=Path), help="Write the recipe into this file, a new one."
 )
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw the losses into this file (.svg).")
-@with_workspace(show_found)
-def find_lr(
-    workspace: Workspace,
-    dataset: str,
-    model: str | None,
-    strategy: str | None,
-    path: Path | None,
-    settings: tuple[str, ...],
-    steps: int,
-    plot: Path | None,
-) -> FoundRate:
-    """Search for the base rate at which a fine-tuning on DATASET learns fastest; nothing of it is kept."""
-    return workspace.recipes.find_lr(
-        dataset,
-        model=model,
-        strategy=strategy,
-        recipe=path,
-        settings=settings,
-        steps=steps,
-        plot=plot,
-    )
+@with_workspace(show_suggested)
+def suggest(
+    workspace: Workspace, dataset: str, *, model: str | None, budget: str | None, output: Path | None
+) -> Suggested:
+    """Suggest a recipe for DATASET, a model and this machine, and say why each value."""
+    return workspace.recipes.suggest(dataset, model=model, budget=budget, output=output)

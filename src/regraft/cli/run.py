@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,8 +13,9 @@ from regraft.cli.output import columns, facts, plain, with_workspace
 from regraft.records import RunRecord
 from regraft.reports.text import summary
 from regraft.store.journal import Run
+from regraft.workspace.comparing import Line, RunComparison
 from regraft.workspace.main import Workspace
-from regraft.workspace.runs import RunResult
+from regraft.workspace.runs import Reproduction, RunResult
 
 
 @click.group()
@@ -70,6 +72,83 @@ def info_to_json(item: Run) -> Any:
 def info(workspace: Workspace, run_id: str) -> Run:
     """Show what RUN was asked and how it ended; `latest` is a run too."""
     return workspace.runs.get(run_id)
+
+
+def show_comparison(found: RunComparison) -> str:
+    """Write what two runs do not share, and their curves beside each other."""
+    parts = [
+        columns((title, found.first, found.second), [_cells(line) for line in lines], empty="")
+        for title, lines in (
+            ("recipe", found.recipe),
+            ("data", found.data),
+            ("environment", found.environment),
+            ("result", found.results),
+        )
+        if lines
+    ]
+    if found.epochs:
+        rows = [
+            (
+                pair.epoch,
+                _short(pair.first_loss),
+                _short(pair.second_loss),
+                _short(pair.first_accuracy),
+                _short(pair.second_accuracy),
+            )
+            for pair in found.epochs
+        ]
+        header = ("epoch", "first's loss", "second's", "first's accuracy", "second's")
+        parts.append(columns(header, rows, empty=""))
+    if not parts:
+        parts = ["The two runs are the same."]
+    return "\n\n".join([*parts, *([facts([("drawn", found.plot)])] if found.plot else [])])
+
+
+def _cells(line: Line) -> tuple[str, str, str]:
+    return line.key, "-" if line.first is None else line.first, "-" if line.second is None else line.second
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+@run.command()
+@click.argument("first")
+@click.argument("second")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw both curves into this file (.svg).")
+@with_workspace(show_comparison)
+def compare(workspace: Workspace, first: str, second: str, plot: Path | None) -> RunComparison:
+    """Show what differs between runs FIRST and SECOND: recipe, data, environment, curves, results."""
+    return workspace.runs.compare(first, second, plot=plot)
+
+
+def show_reproduction(found: Reproduction) -> str:
+    """Write whether the same came of it, and what differs."""
+    if found.comparison.same:
+        said = "the same, bit for bit"
+    elif found.largest == 0:
+        said = "the same numbers, from other weights"
+    elif found.same:
+        said = f"the same but for {found.largest:.1e}"
+    else:
+        said = f"NOT the same: numbers differ by up to {found.largest:.3g}"
+    model = [("model", found.model)] if found.model else []
+    parts = [facts([("run", found.run.id), *model, ("again", said)])]
+    if found.comparison.environment or found.comparison.results:
+        parts.append(show_comparison(found.comparison))
+    return "\n\n".join(parts)
+
+
+@run.command()
+@click.argument("run_id", metavar="RUN")
+@with_workspace(show_reproduction, exit_code=lambda found: int(not found.same))
+def reproduce(workspace: Workspace, run_id: str) -> Reproduction:
+    """Do RUN once more from the same data, weights and recipe, and say what differs.
+
+    A model that comes of it is called as the one of RUN, with `-again`. Where the numbers differ by more than
+    0.000001 the exit code is 1.
+    """
+    return workspace.runs.reproduce(run_id)
 
 
 @run.command()

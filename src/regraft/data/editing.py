@@ -6,10 +6,13 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
+from regraft.data import label_lists
 from regraft.data.assembly import open_rows
 from regraft.data.measured import Measured
 from regraft.data.overlay import Overlay, corrections
+from regraft.data.sources.readers import expand
 from regraft.data.splits import ORDER
 from regraft.errors import ConflictError, InvalidError
 from regraft.progress import Progress, silent
@@ -52,6 +55,22 @@ class Edit:
         if name != row.label:
             self._overlay.put({row.digest: replace(row, label=name)})
             self._steps.append({row.digest: row})
+
+    def relabel_from(self, file: str | Path) -> None:
+        """Give pictures the labels of a list with the columns `key` and `suggested`, such as suggestions.
+
+        Raises InvalidError for what is no such list, or where a line's `digest` is not that of the picture.
+        """
+        path = expand(file)
+        for line in label_lists.read(path):
+            row = self._overlay.find(line.key)
+            if line.digest not in ("", row.digest):
+                raise InvalidError(
+                    f"The picture {line.key!r} is another one than in line {line.number} of {str(path)!r}.",
+                    hint="Suggest labels for this version, or take the line out.",
+                    where=f"line {line.number}",
+                )
+            self.relabel(row.key, line.label)
 
     def drop(self, picture: str | Row) -> None:
         """Take a picture out; it stays out when its source is added again.

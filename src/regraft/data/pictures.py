@@ -34,6 +34,8 @@ MAX_BYTES = 64 * 2**20
 MAX_SECONDS = 20.0
 
 _ORIENTATION = 0x0112
+_MAKE = 0x010F
+_MODEL = 0x0110
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -191,6 +193,16 @@ def orientation(image: Image.Image) -> int:
     except Exception:  # over damaged bytes Pillow raises anything
         return 1
     return value if value in _TURNS else 1
+
+
+def camera(data: bytes) -> str:
+    """Return the maker and model of the camera that EXIF data names; empty where there is none to be read."""
+    with contextlib.suppress(Exception):  # EXIF data is read by hand-written parsers and is often damaged
+        with quiet():
+            found = opened(data).getexif()
+        maker, model = (str(found.get(tag, "")).strip("\0 ") for tag in (_MAKE, _MODEL))
+        return model if model.startswith(maker) else f"{maker} {model}".strip()
+    return ""
 
 
 def _draft_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:

@@ -194,7 +194,7 @@ def _unfiled(kept: dict[str, Prepared]) -> Entries:
 
 def _check_memory(size: int, error: StorageError | NotAllowedError) -> None:
     """Raise the error, in words that fit, unless memory has room for `size` bytes."""
-    room = _free_memory()
+    room = free_memory()
     if size > _SHARE * room:
         raise StorageError(
             f"Neither the disk nor memory has room for the decoded pictures ({size / 2**30:.1f} GiB).",
@@ -203,7 +203,7 @@ def _check_memory(size: int, error: StorageError | NotAllowedError) -> None:
         ) from error
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Return how many bytes of memory nobody needs now, about."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():

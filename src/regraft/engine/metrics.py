@@ -1,81 +1,90 @@
-"""The numbers of an evaluation: scikit-learn underneath, intervals and calibration on top."""
+"""The numbers of an evaluation, with their intervals, and what naive guessing reaches."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from regraft.records import ClassScores, Interval, Metrics
-
-Scores = npt.NDArray[np.float64]
-Targets = npt.NDArray[np.int64]
-
-#: Bins of the calibration error.
-BINS = 15
+from regraft.engine.intervals import bootstrap, number, proportion
+from regraft.engine.scoring import BINS, TOPS, Scored, Targets
+from regraft.records import Bin, ClassScores, Interval, Metrics
 
 
-def measure(scores: Scores, targets: Targets, labels: tuple[str, ...]) -> Metrics:
-    """Compare probabilities [n, classes] with targets [n] in the order of `labels`; n is at least 1."""
-    predicted = scores.argmax(axis=1)
-    correct = int((predicted == targets).sum())
-    indices = np.arange(len(labels))
-    precision, recall, f1, support = precision_recall_fscore_support(
-        targets, predicted, labels=indices, zero_division=0
-    )
-    there = support > 0
-    named = np.bincount(predicted, minlength=len(labels)) > 0
+def measure(
+    scores: npt.NDArray[np.floating],
+    targets: Targets,
+    labels: tuple[str, ...],
+    *,
+    families: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Metrics:
+    """Compare probabilities [n, classes] with targets [n] in the order of `labels`; n is at least 1.
+
+    Pictures of one of the n `families` say less together; without any, each is its own.
+    """
+    scored = Scored(scores, targets)
+    found = scored.measure()
+    whole = {name: _number(values[0]) for name, values in found.whole.items()}
+    members = number(families) if families else np.arange(len(targets))
+    intervals, of_classes = bootstrap(scored, members, seed=seed)
+    correct = int((scored.predicted == targets).sum())
+    for name, right in scored.proportions().items():
+        intervals[name] = proportion(right, members)
+    bounds = intervals["accuracy"]
+    intervals |= dict.fromkeys(("micro_precision", "micro_recall", "micro_f1", "weighted_recall"), bounds)
+    intervals["hamming_loss"] = Interval(low=1 - bounds.high, high=1 - bounds.low)
+    table = scored.confusion()[0]
+    tops = {k: whole.pop(f"top_{k}_accuracy") for k in TOPS if f"top_{k}_accuracy" in whole}
     return Metrics(
         count=len(targets),
         correct=correct,
-        accuracy=correct / len(targets),
-        accuracy_interval=wilson(correct, len(targets)),
-        balanced_accuracy=float(recall[there].mean()),
-        macro_f1=float(f1[there].mean()),
-        log_loss=log_loss(scores, targets),
-        calibration_error=calibration_error(scores, targets),
+        accuracy_interval=intervals["accuracy"],
+        top_k_accuracy={str(k): value for k, value in tops.items() if value is not None},
+        **whole,
         classes=tuple(
             ClassScores(
                 label=label,
-                precision=float(precision[i]) if named[i] else None,
-                recall=float(recall[i]) if there[i] else None,
-                f1=float(f1[i]) if there[i] else None,
-                support=int(support[i]),
+                support=int(table[place].sum()),
+                **{name: _number(values[0, place]) for name, values in found.classes.items()},
+                intervals=of_classes[place] | _of_proportions(scored, members, place),
             )
-            for i, label in enumerate(labels)
+            for place, label in enumerate(labels)
         ),
-        confusion=tuple(map(tuple, confusion_matrix(targets, predicted, labels=indices).tolist())),
+        confusion=tuple(tuple(map(int, row)) for row in table),
+        intervals=intervals,
+        reliability=reliability(scored, members),
     )
 
 
-def wilson(successes: int, trials: int) -> Interval:
-    """Return the 95 % score interval of a proportion (Wilson, 1927)."""
-    z = 1.959963984540054
-    share = successes / trials
-    centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    half = z / (1 + z**2 / trials) * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    low = float(centre - half) if successes else 0.0  # exact where rounding is not
-    high = float(centre + half) if successes < trials else 1.0
-    return Interval(low=low, high=high)
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
-def log_loss(scores: Scores, targets: Targets) -> float:
-    """Return the mean negative logarithm of the probability of the true class, in nats."""
-    true = np.clip(scores[np.arange(len(targets)), targets], 1e-15, 1)
-    return float(-np.log(true).mean()) + 0.0  # never -0.0
+def _of_proportions(scored: Scored, members: Targets, place: int) -> dict[str, Interval]:
+    """Return Wilson's intervals of precision and recall of a class, where they are defined."""
+    right = scored.predicted == scored.targets
+    among = {"precision": scored.predicted == place, "recall": scored.targets == place}
+    return {name: proportion(right[some], members[some]) for name, some in among.items() if some.any()}
 
 
-def calibration_error(scores: Scores, targets: Targets) -> float:
-    """Return the expected calibration error of the top label (Guo et al., 2017): 15 bins of equal width."""
-    sure = scores.max(axis=1)
-    right = scores.argmax(axis=1) == targets
-    bins = np.minimum((sure * BINS).astype(int), BINS - 1)
-    error = 0.0
-    for index in range(BINS):
-        members = bins == index
-        if members.any():
-            error += members.mean() * abs(float(sure[members].mean()) - float(right[members].mean()))
-    return float(error)
+def reliability(scored: Scored, members: Targets) -> tuple[Bin, ...]:
+    """Return, of each bin of the highest probability that has pictures, how sure and how right it is."""
+    sure, right = scored.scores.max(axis=1), scored.predicted == scored.targets
+    bins = [scored.bins == place for place in range(BINS)]
+    return tuple(
+        Bin(
+            low=place / BINS,
+            high=(place + 1) / BINS,
+            count=int(chosen.sum()),
+            confidence=float(sure[chosen].mean()),
+            accuracy=float(right[chosen].mean()),
+            interval=proportion(right[chosen], members[chosen]),
+        )
+        for place, chosen in enumerate(bins)
+        if chosen.any()
+    )
 
 
 def majority(train: Targets, test: Targets) -> float:

@@ -67,7 +67,7 @@ def fit(
         warnings.simplefilter("ignore", ConvergenceWarning)  # an unfinished candidate is scored as it is
         search = _Search(features, targets, optim, assign_folds(targets, families, folds, seed=seed))
         search.run(step)
-        weight, bias = _Standardised(features, targets).fit(search.chosen, optim)
+        weight, bias = Standardised(features, targets).fit(search.chosen, optim)
     temperature = find_temperature(search.logits, search.targets) if len(search.targets) else 1.0
     learning = Learning(
         pictures=len(targets),
@@ -135,7 +135,7 @@ class _Search:
         #: The pictures that are held out once, in the order of `targets` and `logits`.
         self.rows = np.concatenate(self._held) if self._held else np.zeros(0, dtype=np.int64)
         self._parts = [
-            _Standardised(np.delete(features, rows, axis=0), np.delete(targets, rows)) for rows in self._held
+            Standardised(np.delete(features, rows, axis=0), np.delete(targets, rows)) for rows in self._held
         ]
         self._features = [features[rows] for rows in self._held]
         self.targets = np.concatenate([targets[rows] for rows in self._held]) if self._held else targets[:0]
@@ -153,7 +153,7 @@ class _Search:
                 weight, bias = part.fit(C, self._optim)
                 parts.append(held.astype(np.float64) @ weight.astype(np.float64).T + bias)
             logits = np.concatenate(parts)
-            losses = _each_log_loss(logits, self.targets)
+            losses = each_log_loss(logits, self.targets)
             self._logits[C] = logits
             self.candidates.append(
                 Candidate(
@@ -181,21 +181,18 @@ class _Search:
         self.accuracy = float((self.logits.argmax(axis=1) == self.targets).mean())
 
 
-class _Standardised:
+class Standardised:
     """Features of zero mean and unit variance, and the fit on them; warm from one C to the next."""
 
     def __init__(self, features: Floats, targets: Targets) -> None:
-        self._mean = features.mean(axis=0, dtype=np.float64)
-        spread = features.std(axis=0, dtype=np.float64)
-        # what hardly varies is not blown up: over few pictures that would be noise
-        spread = np.maximum(spread, LEAST_SPREAD * np.median(spread))
-        self._spread = np.where(spread > 1e-8, spread, 1.0)
+        self._mean, self._spread = scaling(features)
         self._features = features - self._mean.astype(np.float32)
         self._features /= self._spread.astype(np.float32)
         self._targets = targets
         self._model = LogisticRegression(warm_start=True)
 
     def fit(self, C: float, optim: OptimSection) -> tuple[Floats, Floats]:  # noqa: N803
+        """Return weight and bias for features as they came."""
         self._model.set_params(C=C, max_iter=optim.max_iterations, tol=optim.tolerance)
         self._model.fit(self._features, self._targets)
         weight = self._model.coef_.astype(np.float64)
@@ -206,10 +203,19 @@ class _Standardised:
         return weight.astype(np.float32), (bias - weight @ self._mean).astype(np.float32)
 
 
-def _each_log_loss(logits: Logits, targets: Targets) -> npt.NDArray[np.float64]:
+def scaling(features: Floats) -> tuple[Logits, Logits]:
+    """Return the mean and the spread [d] by which features are standardised."""
+    spread = features.std(axis=0, dtype=np.float64)
+    # what hardly varies is not blown up: over few pictures that would be noise
+    spread = np.maximum(spread, LEAST_SPREAD * np.median(spread))
+    return features.mean(axis=0, dtype=np.float64), np.where(spread > 1e-8, spread, 1.0)
+
+
+def each_log_loss(logits: Logits, targets: Targets) -> npt.NDArray[np.float64]:
+    """Return the loss of each picture [n]."""
     probabilities = softmax(logits)[np.arange(len(targets)), targets]
     return np.asarray(-np.log(np.clip(probabilities, 1e-15, 1)))
 
 
 def _log_losses(logits: Logits, targets: Targets) -> float:
-    return float(_each_log_loss(logits, targets).mean())
+    return float(each_log_loss(logits, targets).mean())

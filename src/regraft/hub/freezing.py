@@ -55,23 +55,32 @@ def find(net: Net, freeze: int | str | Sequence[str], *, stats: bool = True) -> 
     anywhere. Raises InvalidRecipe for more stages than there are, a pattern that matches nothing, and where
     nothing is left that learns.
     """
-    known = [name for name, _ in net.named_parameters()]
     if not freeze:
         return Frozen(names=frozenset(), stages=0, stats=stats)
     if freeze == "backbone":
-        names = frozenset(name for name in known if name.startswith(TRUNK))
+        names = frozenset(name for name, _ in net.named_parameters() if name.startswith(TRUNK))
     elif freeze == "stem" or isinstance(freeze, int):
         names = _lowest(stages(net), 0 if freeze == "stem" else int(freeze))
     else:
-        patterns = [freeze] if isinstance(freeze, str) else freeze
-        names = frozenset(name for pattern in patterns for name in _matching(pattern, known))
-    if names.issuperset(known):
+        names = by_name(net, [freeze] if isinstance(freeze, str) else freeze).names
+    return Frozen(names=_checked(names, net), stages=_whole(net, names), stats=stats)
+
+
+def by_name(net: nn.Module, patterns: Sequence[str]) -> Frozen:
+    """Return what patterns of names freeze in any net, whatever its stages are; raises like `find`."""
+    known = [name for name, _ in net.named_parameters()]
+    names = frozenset(name for pattern in patterns for name in _matching(pattern, known))
+    return Frozen(names=_checked(names, net), stages=0)
+
+
+def _checked(names: frozenset[str], net: nn.Module) -> frozenset[str]:
+    if names.issuperset(name for name, _ in net.named_parameters()):
         raise InvalidRecipe(
             "All parameters of the net are frozen, the head's too, so that nothing would learn.",
             hint='Freeze less: "backbone" is all but the head.',
             where=_WHERE,
         )
-    return Frozen(names=names, stages=_whole(net, names), stats=stats)
+    return names
 
 
 def _lowest(found: Sequence[Stage], count: int) -> frozenset[str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from regraft.engine import device, losses, probe
-from regraft.errors import MismatchError
 from regraft.hub import labels
+from regraft.jobs import recipe_check
 from regraft.jobs.features import features_of
 from regraft.jobs.precision import fastest_threads
 from regraft.jobs.session import Session, Task
@@ -77,14 +76,7 @@ def _fit_head(session: Session) -> None:
 def _reuse_labels(session: Session) -> None:
     """Begin the rows of labels that the old classifier knew with its own."""
     task = session.task
-    synonyms = labels.read_synonyms(Path(task.recipe.model.synonyms)) if task.recipe.model.synonyms else ()
-    known = labels.candidates(task.base.labels, task.labels, synonyms)
-    if not known:
-        raise MismatchError(
-            f"None of the labels is among the {len(task.base.labels):,} that the model knows.",
-            hint="Say what they are called there in a file of synonyms (model.synonyms), or leave "
-            "model.reuse_labels out.",
-        )
+    known = recipe_check.reused(task.base, task.recipe, task.labels)
     labels.reuse(session.net.head, session.old_head(), {new: olds[0] for new, olds in known.items()})
     for new, (old, *others) in known.items():
         also = f"; {len(others)} others match too" if others else ""

@@ -15,9 +15,8 @@ from regraft.data.draws import Identities
 from regraft.data.pixels import PixelKey
 from regraft.engine import distributed
 from regraft.engine.device import seconds
-from regraft.errors import InvalidRecipe
 from regraft.hub.boundary import Boundary, split
-from regraft.jobs import machine
+from regraft.jobs import machine, recipe_check
 from regraft.jobs.learners import Places
 from regraft.jobs.session import BATCH, Session, stack
 
@@ -46,11 +45,7 @@ def choose(session: Session) -> bool:
     asked = session.task.recipe.train.boundary
     boundary = None if asked == "recompute" else _split(session)
     if boundary is None and asked == "cache":
-        raise InvalidRecipe(
-            "What is frozen cannot be computed once: nothing is that stays so from the stem upwards.",
-            hint="Freeze stages (model.freeze), or set train.boundary=auto.",
-            where="train.boundary",
-        )
+        raise recipe_check.nothing_stays()
     if boundary is None:
         return False
     if asked == "cache":

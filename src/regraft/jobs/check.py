@@ -73,17 +73,27 @@ def doubts(found: Checkup) -> tuple[str, ...]:
 
 def out_of_fold(store: Store, dataset: Version, progress: Progress) -> Floats | None:
     """Return what heads on the default net say of pictures they have not seen; None of few pictures."""
+    judged = judge(store, dataset, None, progress)
+    return judged[1].out_of_fold if judged else None
+
+
+def judge(
+    store: Store, dataset: Version, model: ModelVersion | None, progress: Progress
+) -> tuple[Floats, probe.Head] | None:
+    """Return the features that a net, or the default one, has of each row, and the head that is fitted.
+
+    None where there are too few pictures to hold some out.
+    """
     recipe, record = Recipe(), dataset.read(DatasetVersion)
     labels, rows = record.labels, list(open_rows(store, record))
     if len(labels) < 2 or len(rows) < 2 * recipe.eval.folds:
         return None
-    version = fetch(store, parse(recipe.model.ref), weights="", progress=progress)
-    model = version.read(ModelVersion)
+    net = model or fetch(store, parse(recipe.model.ref), weights="", progress=progress).read(ModelVersion)
     features = features_of(
         store,
-        model,
+        net,
         rows,
-        precision=fastest_precision(store, model, progress),
+        precision=net.precision or fastest_precision(store, net, progress),
         batch_size=recipe.train.batch_size,
         progress=progress,
     )
@@ -97,7 +107,7 @@ def out_of_fold(store: Store, dataset: Version, progress: Progress) -> Floats | 
         seed=recipe.train.seed,
         step=lambda done, total: progress("Doubting labels", done, total),
     )
-    return head.out_of_fold
+    return features, head
 
 
 def write(store: Store, run: Run, found: Checkup, dataset: Version) -> None:

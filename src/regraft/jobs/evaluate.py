@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from safetensors.numpy import load
 
-from regraft.data import pictures
-from regraft.data.parallel import ordered
 from regraft.engine import metrics
+from regraft.engine.intervals import number
 from regraft.engine.predict import logits, softmax
-from regraft.errors import InvalidError, MismatchError
+from regraft.errors import InvalidError
+from regraft.jobs import matching, page, predictions, slices, statistics
 from regraft.jobs.check import doubts, examine
 from regraft.jobs.features import features_of
 from regraft.jobs.precision import fastest_precision
 from regraft.jobs.preflight import check_classifier, notes, own_rows, training_rows
 from regraft.progress import Progress
 from regraft.records import Baseline, Checkup, DatasetVersion, Mistake, ModelVersion, Report, Row, Version
-from regraft.reports import gallery, html
+from regraft.reports import html
 from regraft.store.opening import Store
 from regraft.store.tables import read_rows, to_parquet
 
@@ -37,23 +38,28 @@ def measure(
     *,
     split: str,
     progress: Progress,
+    renames: Mapping[str, str] | None = None,
     found: Checkup | None = None,
 ) -> Version:
     """Evaluate a model on one split (or on `all`) of a dataset, and publish the report.
 
-    `found` is what the doctor says of the dataset, where that is known already.
+    `renames` says which label of the model a label of the dataset is, where names do not. `found` is what
+    the doctor says of the dataset, where that is known already.
 
-    Pictures that the model learned from are left out and counted. Raises MismatchError where the dataset
-    has labels that the model does not know, InvalidError where no picture is left.
+    Pictures that the model learned from, and those whose labels it does not know, are left out and counted.
+    Raises MismatchError where it knows none of the labels, InvalidError where no picture is left.
     """
     net = check_classifier(model)
     data = dataset.read(DatasetVersion)
     known = {row.digest: row for row in training_rows(store, net)}
     asked = [row for row in read_rows(store.blobs, data.segments) if split in ("all", row.split)]
-    rows = [row for row in asked if row.digest not in known]
-    _check(rows, net, asked=len(asked), split=split)
+    unseen = [row for row in asked if row.digest not in known]
+    _check(unseen, asked=len(asked), split=split)
+    matched = _match(unseen, data, net, renames or {})
+    rows = [replace(row, label=matched.known[row.label]) for row in unseen if row.label in matched.known]
     index = {label: i for i, label in enumerate(net.labels)}
     targets = np.array([index[row.label] for row in rows])
+    members = number([row.family for row in rows])
     precision = net.precision or fastest_precision(store, net, progress)
     features = features_of(
         store,
@@ -67,20 +73,28 @@ def measure(
     head = load(store.blobs.get(net.head))
     probabilities = softmax(logits(net.head_kind, head, features) / net.temperature)
     baselines: tuple[Baseline, ...] = ()
-    if plain := _untuned(store, net):
-        own = {row.digest: row for row in own_rows(store, net) if row.split == "train"}
-        train = list(own.values())
+    own = {row.digest: row for row in own_rows(store, net) if row.split == "train" and row.label in index}
+    train = list(own.values())
+    if train and (plain := _untuned(store, net)):
         both = features_of(
             store, plain, [*train, *rows], precision=precision, batch_size=_BATCH, progress=progress
         )
         learned = np.array([index[row.label] for row in train])
-        baselines = _baselines(both[: len(train)], learned, both[len(train) :], targets) if train else ()
-    said: tuple[str, ...] = ()
-    if (
-        net.lineage is not None and net.lineage.dataset == dataset.digest
-    ):  # of another dataset nothing is known
+        if len(set(learned)) > 1:
+            baselines = _baselines(both[: len(train)], learned, both[len(train) :], targets)
+    said = matched.notes
+    home = None
+    if net.lineage is not None and net.lineage.dataset == dataset.digest:
         found = found or examine(store, dataset, None, progress)
-        said = (*(notes(data, split) if split != "all" else ()), *doubts(found))
+        said = (*said, *(notes(data, split) if split != "all" else ()), *doubts(found))
+    elif net.lineage is not None:
+        home = store.catalog.find_digest("datasets", net.lineage.dataset)
+    said = (*statistics.notes(net, {row.label for row in rows}), *said)
+    learned_on = home.read(DatasetVersion) if home else None
+    was = [row for row in unseen if row.label in matched.known]  # under the names that their folders have
+    look = slices.look(store, data, was, progress, home=learned_on, known=known)
+    if look.alike:
+        said = (_alike(look.alike, len(rows)), *said)
 
     def build(parent: Version | None) -> Report:
         report = Report(
@@ -92,25 +106,43 @@ def measure(
             weights=net.weights,
             split=split,
             labels=net.labels,
-            seen=len(asked) - len(rows),
+            seen=len(asked) - len(unseen),
             notes=said,
-            metrics=metrics.measure(probabilities, targets, net.labels),
+            metrics=metrics.measure(
+                probabilities, targets, net.labels, families=[row.family for row in rows]
+            ),
+            slices=look.compare(probabilities.argmax(axis=1) == targets, members),
             baselines=baselines,
             mistakes=_mistakes(rows, probabilities, targets, net.labels),
             learning=net.learning,
             training=net.training,
+            board=net.board,
             lineage=net.lineage,
-            predictions=store.blobs.put(to_parquet(_table(rows, probabilities, net.labels))),
+            predictions=store.blobs.put(
+                to_parquet(predictions.table(rows, probabilities, targets, net.labels, look.flags))
+            ),
             page=None,
         )
-        page = html.render(report, _thumbnails(store, rows, report.mistakes))
-        return report.model_copy(update={"page": store.blobs.put(page.encode())})
+        wanted = {mistake.digest for mistake in report.mistakes}
+        drawn = html.render(
+            report,
+            page.thumbnails(store, [row for row in rows if row.digest in wanted]),
+            page.extras(store, net, rows, probabilities, targets, found),
+        )
+        return report.model_copy(update={"page": store.blobs.put(drawn.encode())})
 
     version, _ = store.catalog.commit("reports", model.name, build)
     return version
 
 
-def _check(rows: Sequence[Row], model: ModelVersion, *, asked: int, split: str) -> None:
+def _alike(count: int, of: int) -> str:
+    return (
+        f"{count:,} of these {of:,} pictures look like ones that the model has learned from: "
+        "the numbers flatter it."
+    )
+
+
+def _check(rows: Sequence[Row], *, asked: int, split: str) -> None:
     if not asked:
         raise InvalidError(f"The dataset has no pictures in split {split!r}.", where=split)
     if not rows:
@@ -119,13 +151,13 @@ def _check(rows: Sequence[Row], model: ModelVersion, *, asked: int, split: str) 
             hint="Evaluate it on pictures that it has not seen.",
             where=split,
         )
-    unknown = sorted({row.label for row in rows} - set(model.labels))
-    if unknown:
-        names = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-        raise MismatchError(
-            f"The dataset has {len(unknown)} labels that the model does not know: {names}.",
-            hint=f"The model knows {', '.join(map(repr, model.labels[:10]))}; labels are matched by name.",
-        )
+
+
+def _match(
+    rows: Sequence[Row], data: DatasetVersion, model: ModelVersion, renames: Mapping[str, str]
+) -> matching.Matching:
+    counts = Counter(row.label for row in rows)
+    return matching.match(data.labels, model.labels, renames=renames, counts=counts)
 
 
 def _untuned(store: Store, model: ModelVersion) -> ModelVersion | None:
@@ -171,28 +203,3 @@ def _mistakes(
         )
         for i in order
     )
-
-
-def _table(rows: Sequence[Row], probabilities: npt.NDArray[np.float64], labels: tuple[str, ...]) -> pa.Table:
-    predicted = probabilities.argmax(axis=1)
-    return pa.table(
-        {
-            "key": [row.key for row in rows],
-            "digest": [row.digest for row in rows],
-            "label": [row.label for row in rows],
-            "predicted": [labels[i] for i in predicted],
-            "probability": probabilities.max(axis=1),
-            "probabilities": pa.array(list(probabilities.astype(np.float32)), type=pa.list_(pa.float32())),
-        }
-    )
-
-
-def _thumbnails(store: Store, rows: Sequence[Row], mistakes: Sequence[Mistake]) -> Mapping[str, str]:
-    wanted = {mistake.digest for mistake in mistakes}
-    shown = [row for row in rows if row.digest in wanted]
-
-    def draw(row: Row) -> str:
-        return gallery.encode(pictures.decode(store.packs.read(row), short_side=224))
-
-    with pictures.quiet():
-        return dict(zip((row.digest for row in shown), ordered(draw, shown), strict=True))

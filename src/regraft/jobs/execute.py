@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from regraft.errors import IntegrityError
@@ -40,7 +41,8 @@ def _execute(store: Store, run: Run, progress: Progress, launch: Callable[[], No
         model, report = finetune(store, run, model=model, dataset=dataset, progress=progress, launch=launch)
         outputs["model"] = str(model)
     else:
-        report = measure(store, model, dataset, split=split, progress=progress)
+        renames = json.loads(record.inputs.get("renames", "{}"))
+        report = measure(store, model, dataset, split=split, renames=renames, progress=progress)
     measured = report.read(Report).metrics
     run.metric(split=split, accuracy=measured.accuracy, log_loss=measured.log_loss)
     return {**outputs, "report": str(report)}

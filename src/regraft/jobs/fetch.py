@@ -58,7 +58,7 @@ def fetch(
         return version
 
     def locate(file: RemoteFile) -> Path:
-        return Downloads(store.cache / "downloads").fetch(file, progress)
+        return Downloads(store.cache / "downloads", offline=store.offline).fetch(file, progress)
 
     source = find(ref, weights=weights, architecture=architecture, locate=locate)
     found = _digest(source.weights)
@@ -83,6 +83,21 @@ def fetch(
         )
     progress(f"Reading the weights of {_words(ref)}", 1, 1)
     return version
+
+
+def check_named(store: Store, ref: Ref, *, weights: str) -> None:
+    """Raise NotFoundError where a model of the workspace, or a file that is named, is not there.
+
+    Nothing is read or fetched, so that what only its publisher knows may still be missing.
+    """
+    if not ref.source:
+        store.catalog.find("models", ref)
+        return
+    architecture_of(ref)
+    for name in filter(None, (weights, ref.name if ref.source == "file" else "")):
+        path = Path(name).expanduser()
+        if not path.exists():
+            raise _no_file(path)
 
 
 def _random(store: Store, ref: Ref, architecture: str, progress: Progress) -> Version:
@@ -125,6 +140,10 @@ def _digest(path: Path) -> str:
         with path.open("rb") as file:
             return file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
-        raise NotFoundError(f"There is no weights file {str(path)!r}.") from None
+        raise _no_file(path) from None
     except OSError as error:
         raise durable.unreadable(error, path) from error
+
+
+def _no_file(path: Path) -> NotFoundError:
+    return NotFoundError(f"There is no weights file {str(path)!r}.")

@@ -7,6 +7,8 @@ from importlib.metadata import version
 
 from regraft import suggest
 from regraft.jobs import check, evaluate, machine
+from regraft.jobs.auto.entrant import Entrant
+from regraft.jobs.auto.job import run_auto
 from regraft.jobs.fit import fit
 from regraft.progress import Progress
 from regraft.recipe import Recipe
@@ -31,27 +33,9 @@ def finetune(
     """
     recipe = Recipe.model_validate(run.record.recipe)  # nothing in it is left open
     name, split = run.record.inputs["name"], run.record.inputs["split"]
-    base = model.read(ModelVersion)
     data = dataset.read(DatasetVersion)
     rows = list(read_rows(store.blobs, data.segments))
-    # of what made the base nothing is true of the new one any more
-    plain = base.model_copy(
-        update={
-            "labels": data.labels,
-            "precision": _resolved(recipe.eval.precision),
-            "input": suggest.seen(recipe.data, base.input),
-            "learning": None,
-            "training": None,
-            "lineage": Lineage(
-                dataset=dataset.digest,
-                model=model.digest,
-                recipe=recipe.model_dump(mode="json"),
-                seed=recipe.train.seed,
-                code=version("regraft"),
-                environment=machine.environment(),
-            ),
-        }
-    )
+    plain = _plain(model, dataset, recipe)
     if recipe.train.strategy == "probe":
         tuned, said = fit(
             store,
@@ -61,6 +45,18 @@ def finetune(
             rows=rows,
             recipe=recipe,
             precision=_resolved(recipe.train.precision),
+            progress=progress,
+        )
+    elif recipe.train.strategy == "auto":
+        tuned, said = run_auto(
+            store,
+            run,
+            native=Entrant(version=model, model=plain, precision=_resolved(recipe.train.precision)),
+            blank=lambda chosen: _plain(chosen.version, dataset, chosen.suited(recipe)),
+            labels=data.labels,
+            rows=rows,
+            recipe=recipe,
+            measured=split,
             progress=progress,
         )
     else:
@@ -78,6 +74,32 @@ def finetune(
     check.write(store, run, found, dataset)
     report = evaluate.measure(store, published, dataset, split=split, progress=progress, found=found)
     return published, report
+
+
+def _plain(model: Version, dataset: Version, recipe: Recipe) -> ModelVersion:
+    """Return the manifest that a new model begins with: of what made its base nothing is true any more."""
+    base = model.read(ModelVersion)
+    return base.model_copy(
+        update={
+            "labels": dataset.read(DatasetVersion).labels,
+            "precision": _resolved(recipe.eval.precision),
+            "input": suggest.seen(recipe.data, base.input),
+            "learning": None,
+            "training": None,
+            "trust": None,
+            "statistics": None,
+            "growth": None,
+            "board": None,
+            "lineage": Lineage(
+                dataset=dataset.digest,
+                model=model.digest,
+                recipe=recipe.model_dump(mode="json"),
+                seed=recipe.train.seed,
+                code=version("regraft"),
+                environment=machine.environment(),
+            ),
+        }
+    )
 
 
 def _resolved(precision: str) -> Precision:

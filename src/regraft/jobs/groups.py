@@ -115,8 +115,10 @@ def _build(architecture: str, recipe: Recipe, classes: int) -> Net:
 
 
 def _frozen(net: Net, recipe: Recipe) -> tuple[Frozen, tuple[str, ...]]:
-    if recipe.train.strategy == "probe":
+    if not recipe.train.tunes:
         note = "A probe fits the head by itself, without rates; another train.strategy learns at these."
+        if recipe.train.strategy == "auto":
+            note = "A head is fitted by itself, without rates; what is tuned then, the search decides."
         return freezing.find(net, "backbone"), (note,)
     added = frozenset[str]()
     if recipe.train.strategy == "adapters":

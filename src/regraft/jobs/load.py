@@ -26,6 +26,7 @@ def load(
     num_classes: int | None,
     in_channels: int,
     pool: bool,
+    weights: str,
     progress: Progress,
 ) -> nn.Module:
     """Return a model in eval mode: logits [n, classes] or, without its top, features or maps.
@@ -34,8 +35,14 @@ def load(
     and what `fetch` raises.
     """
     _check(include_top=include_top, num_classes=num_classes, in_channels=in_channels, pool=pool)
+    if weights and not pretrained:
+        raise InvalidError(
+            "A net without pretrained weights takes none from a file.",
+            hint="Leave weights out, or pretrained=False.",
+            where="weights",
+        )
     if pretrained:
-        model = fetch(store, ref, weights="", progress=progress).read(ModelVersion)
+        model = fetch(store, ref, weights=weights, progress=progress).read(ModelVersion)
         net, spec = trunk.load_net(store, model), model.input
         if in_channels != 3:
             net = _for_channels(net, in_channels)

@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from regraft.engine import device, distributed, loop, probe
+from regraft.engine import device, distributed, loop, outliers, probe
 from regraft.engine.predict import Floats, logits, softmax
 from regraft.engine.state import weights_of
 from regraft.errors import IntegrityError, RunDiverged
 from regraft.hub import adapters, heads, nets
-from regraft.jobs import acceleration, beginning, boundary, soup
+from regraft.jobs import acceleration, beginning, boundary, first_batch, soup, trust
 from regraft.jobs.beginning import FITTED
 from regraft.jobs.features import features_of
+from regraft.jobs.learners import Places
 from regraft.jobs.session import Session, Task
 from regraft.jobs.watching import Watch
 from regraft.progress import Progress
@@ -168,6 +169,7 @@ def _finished(session: Session, model: ModelVersion) -> ModelVersion:
                 epochs=state.epochs,
                 ended=state.at.ended,
                 soup=used,
+                batch=task.store.blobs.put(first_batch.draw(session)),
             ),
         }
     )
@@ -177,7 +179,27 @@ def _calibrated(session: Session, model: ModelVersion) -> tuple[ModelVersion, Fl
     """Return the model with the temperature that the pictures it was chosen by call for, and what it says."""
     task = session.task
     places = np.setdiff1d(np.arange(len(task.rows)), session.learners.train)
-    features = features_of(
+    features = _features(task, model, places)
+    head = {name: value.numpy() for name, value in session.net.head.state_dict().items()}
+    said = logits(model.head_kind, head, features)
+    chosen = np.isin(places, session.learners.chosen_by)
+    temperature = probe.find_temperature(said[chosen], task.targets[places[chosen]]) if chosen.any() else 1.0
+    everything = np.full((len(task.rows), len(task.labels)), np.nan, dtype=np.float32)
+    everything[places] = softmax(said / temperature)
+    limits = None
+    if chosen.any():
+        limits = trust.held_out(
+            task.store,
+            _features(task, model, outliers.some(session.learners.train)),
+            features[chosen],
+            task.targets[places[chosen]],
+            softmax(said[chosen] / temperature),
+        )
+    return model.model_copy(update={"temperature": temperature, "trust": limits}), everything
+
+
+def _features(task: Task, model: ModelVersion, places: Places) -> Floats:
+    return features_of(
         task.store,
         model,
         [task.rows[place] for place in places],
@@ -185,13 +207,6 @@ def _calibrated(session: Session, model: ModelVersion) -> tuple[ModelVersion, Fl
         batch_size=task.recipe.train.batch_size,
         progress=task.progress,
     )
-    head = {name: value.numpy() for name, value in session.net.head.state_dict().items()}
-    said = logits(model.head_kind, head, features)
-    chosen = np.isin(places, session.learners.chosen_by)
-    temperature = probe.find_temperature(said[chosen], task.targets[places[chosen]]) if chosen.any() else 1.0
-    everything = np.full((len(task.rows), len(task.labels)), np.nan, dtype=np.float32)
-    everything[places] = softmax(said / temperature)
-    return model.model_copy(update={"temperature": temperature}), everything
 
 
 def _never_a_number() -> RunDiverged:

@@ -33,10 +33,10 @@ class Line:
 
 
 def draw(lines: Sequence[Line], *, title: str, across: str, up: str, log: bool = False) -> str:
-    """Draw one to four lines over the same axes; `across` and `up` say what the axes measure.
+    """Draw lines over the same axes; `across` and `up` say what the axes measure.
 
     The vertical axis begins at 0 where no point is below it. With `log` the horizontal one goes by powers of
-    ten, and x is above 0.
+    ten, and x is above 0. Lines are dashed from the fifth on.
     """
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points]
@@ -54,7 +54,7 @@ def draw(lines: Sequence[Line], *, title: str, across: str, up: str, log: bool =
         style=_style(len(lines)),
         grid=_grid([(tick, x(tick)) for tick in columns], [(tick, y(tick)) for tick in rows]),
         axes=_axes(title, across, up),
-        lines=Markup().join(_polyline(index, line, x, y) for index, line in enumerate(lines)),
+        lines=Markup().join(_line(index, line, x, y) for index, line in enumerate(lines)),
         legend=_legend(lines),
     )
 
@@ -62,8 +62,12 @@ def draw(lines: Sequence[Line], *, title: str, across: str, up: str, log: bool =
 def _style(count: int) -> Markup:
     light, dark = (
         Markup("").join(
-            Markup(".of{i}{{stroke:{c}}}.is{i}{{fill:{c}}}").format(i=index, c=colours[shade])
-            for index, colours in enumerate(COLOURS[:count])
+            Markup(".of{i}{{stroke:{c}{dash}}}.is{i}{{fill:{c}}}").format(
+                i=index,
+                c=COLOURS[index % len(COLOURS)][shade],
+                dash="" if index < len(COLOURS) else f";stroke-dasharray:{4 * (index // len(COLOURS))} 4",
+            )
+            for index in range(count)
         )
         for shade in (0, 1)
     )
@@ -128,8 +132,13 @@ def _axes(title: str, across: str, up: str) -> Markup:
     )
 
 
-def _polyline(index: int, line: Line, x: Callable[[float], float], y: Callable[[float], float]) -> Markup:
-    points = " ".join(f"{x(across):.1f},{y(up):.1f}" for across, up in line.points)
+def _line(index: int, line: Line, x: Callable[[float], float], y: Callable[[float], float]) -> Markup:
+    places = [(f"{x(across):.1f}", f"{y(up):.1f}") for across, up in line.points]
+    if len(places) == 1:  # a line of one point would not be seen
+        return Markup('<circle class="is{index}" cx="{x}" cy="{y}" r="4"/>').format(
+            index=index, x=places[0][0], y=places[0][1]
+        )
+    points = " ".join(map(",".join, places))
     return Markup('<polyline class="line of{index}" points="{points}"/>').format(index=index, points=points)
 
 
@@ -137,9 +146,10 @@ def _legend(lines: Sequence[Line]) -> Markup:
     """Name the lines, right to left; one line alone needs no name."""
     if len(lines) < 2:
         return Markup()
+    room = min(90, (WIDTH - LEFT - RIGHT) // len(lines))
     return Markup().join(
         Markup(
             '<text class="is{index}" x="{x}" y="20" text-anchor="end" font-weight="600">{name}</text>'
-        ).format(index=index, x=WIDTH - RIGHT - 90 * (len(lines) - 1 - index), name=line.name)
+        ).format(index=index, x=WIDTH - RIGHT - room * (len(lines) - 1 - index), name=line.name)
         for index, line in enumerate(lines)
     )

@@ -9,9 +9,11 @@ from PIL import Image
 
 #: Quality of the JPEG, on Pillow's scale from 1 to 95.
 QUALITY = 80
+#: Long side in pixels, where nobody says otherwise.
+SIDE = 224
 
 
-def encode(image: Image.Image, *, side: int = 224) -> str:
+def encode(image: Image.Image, *, side: int = SIDE) -> str:
     """Return a picture as a `data:image/jpeg` URI whose long side has at most `side` pixels.
 
     Nothing but pixels is kept: no EXIF, no comment, no colour profile. The same pixels give the same text.
@@ -21,4 +23,9 @@ def encode(image: Image.Image, *, side: int = 224) -> str:
     small.info.clear()  # Pillow would write the comment of the original
     buffer = BytesIO()
     small.save(buffer, "JPEG", quality=QUALITY)
-    return f"data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode('ascii')}"
+    return uri(buffer.getvalue())
+
+
+def uri(jpeg: bytes) -> str:
+    """Return a JPEG file as a `data:` URI."""
+    return f"data:image/jpeg;base64,{b64encode(jpeg).decode('ascii')}"

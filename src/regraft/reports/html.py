@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
-from math import log
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from regraft.records import Baseline, ClassScores, Lineage, Metrics, Report
-from regraft.reports import toml
+from regraft.records import Baseline, ClassScores, Finding, Lineage, Metrics, Report
+from regraft.reports import measures, toml
+from regraft.reports.curve import COLOURS
 from regraft.reports.templates import environment
 
 #: With more classes the matrix is unreadable, and the most confused pairs stand in its place.
@@ -20,12 +20,43 @@ ROOMY_CLASSES = 16
 PAIRS_SHOWN = 20
 
 
-def render(report: Report, thumbnails: Mapping[str, str]) -> str:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """A picture of a cell of the confusion matrix."""
+
+    key: str
+    #: As a `data:` URI.
+    picture: str
+    #: That the model gave to what it called the picture.
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Extras:
+    """What a page shows besides what its report holds."""
+
+    #: Pictures by their true class and what they were called.
+    cells: Mapping[tuple[str, str], Sequence[Shown]] = field(default_factory=dict)
+    #: Of each class, by name: false positives over true ones, and recall over precision, as points.
+    roc: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    precision_recall: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    #: What the doctor says of the dataset, the gravest first.
+    findings: Sequence[Finding] = ()
+    #: Under which the pretrained weights may be used.
+    licence: str = ""
+    #: Where the pretrained weights came from.
+    source: str = ""
+    #: The first pictures as the net saw them when it learned, as a `data:` URI; empty of a head alone.
+    batch: str = ""
+
+
+def render(report: Report, thumbnails: Mapping[str, str], extras: Extras | None = None) -> str:
     """Draw the page of a report.
 
     `thumbnails` holds `data:` URIs by picture digest (`gallery.encode`); a mistake without one gets a grey
     box. Names in the report are hostile text: all of it is escaped.
     """
+    extras = extras or Extras()
     metrics = report.metrics
     count = len(metrics.classes)
     matrix = count <= MATRIX_CLASSES
@@ -37,21 +68,49 @@ def render(report: Report, thumbnails: Mapping[str, str]) -> str:
             metrics=metrics,
             classes=metrics.classes if matrix else _weakest_first(metrics),
             best=_best(report.baselines),
-            even_loss=log(max(len(report.labels), 1)),
             matrix=_matrix(metrics) if matrix else [],
             look="" if count <= FLAT_CLASSES else " upright" if count <= ROOMY_CLASSES else " upright tight",
             pairs=[] if matrix else _confused(metrics),
             wrong=metrics.count - metrics.correct,
             mistakes=report.mistakes,
             thumbnails=thumbnails,
+            measures=measures.rows(metrics, classes=max(len(report.labels), 1)),
+            extras=extras,
+            cells=_cells(extras, metrics) if matrix else [],
+            drawn=_weakest_areas(metrics),
             command=_command(report.lineage, report) if report.lineage else "",
             recipe=toml.format_recipe(report.lineage.recipe) if report.lineage else "",
         )
     )
 
 
+def _cells(extras: Extras, metrics: Metrics) -> list[tuple[str, str, str, Sequence[Shown], int]]:
+    """Return cells with pictures to show: anchor, true class, what it was called, pictures, count."""
+    place = {scores.label: number for number, scores in enumerate(metrics.classes)}
+    return [
+        (
+            f"cell-{place[true]}-{place[called]}",
+            true,
+            called,
+            shown,
+            metrics.confusion[place[true]][place[called]],
+        )
+        for (true, called), shown in extras.cells.items()
+        if shown
+    ]
+
+
+def _weakest_areas(metrics: Metrics) -> list[str]:
+    """Return the classes whose curves are drawn: as many as lines have colours, the smallest areas first."""
+    known = [scores for scores in metrics.classes if scores.roc_auc is not None]
+    known = known[1:] if len(metrics.classes) == 2 else known  # the other curve is the same, mirrored
+    return [scores.label for scores in sorted(known, key=lambda one: one.roc_auc or 0.0)[: len(COLOURS)]]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Cell:
+    #: Where its pictures stand on the page; empty where none are shown.
+    anchor: str
     count: int
     #: The part of the pictures of the true class, from 0 to 1.
     share: float
@@ -74,7 +133,13 @@ def _matrix(metrics: Metrics) -> list[tuple[str, list[_Cell]]]:
         (
             names[row],
             [
-                _Cell(count=n, share=n / max(sum(counts), 1), right=row == column, predicted=names[column])
+                _Cell(
+                    anchor=f"cell-{row}-{column}" if n else "",
+                    count=n,
+                    share=n / max(sum(counts), 1),
+                    right=row == column,
+                    predicted=names[column],
+                )
                 for column, n in enumerate(counts)
             ],
         )

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, floor, log10
+from math import ceil, floor, log10, sqrt
 
 from markupsafe import Markup
 
-from regraft.records import Candidate, Interval, Learning, Training
+from regraft.records import Bin, Candidate, CurvePoint, Interval, Learning, Training
 from regraft.reports import curve as lines_over
 
 #: Size of the curve in its own units, which are pixels at its natural size.
 WIDTH, HEIGHT = 460, 250
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 22, 42
+#: Side of a drawing from 0 to 1 both ways.
+SIDE = 320
 
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -167,6 +169,124 @@ def _number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
+def reliability(bins: Sequence[Bin]) -> Markup:
+    """Draw how often the model was right over how sure it was; on the diagonal it would be as right as sure.
+
+    A point is as large as its bin has pictures, compared with the fullest one.
+    """
+    if not bins:
+        return Markup()
+    most = max(one.count for one in bins)
+    points = [(one, _across(one.confidence), _up(one.accuracy)) for one in bins]
+    dots = Markup().join(
+        Markup(
+            '<line class="error" x1="{x}" x2="{x}" y1="{low}" y2="{high}"/>'
+            '<circle class="dot" cx="{x}" cy="{y}" r="{r}"><title>{said}</title></circle>'
+        ).format(
+            x=_number(x),
+            y=_number(y),
+            low=_number(_up(one.interval.low)),
+            high=_number(_up(one.interval.high)),
+            r=_number(2.5 + 4 * sqrt(one.count / most)),
+            said=f"{one.count:,} pictures between {one.low:.0%} and {one.high:.0%}: "
+            f"sure {one.confidence:.1%}, right {one.accuracy:.1%}",
+        )
+        for one, x, y in points
+    )
+    return Markup(
+        '<svg class="curve square" viewBox="0 0 {side} {side}" role="img" aria-label="Reliability diagram">'
+        '{grid}<line class="chosen" x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}"/>'
+        "{dots}</svg>"
+    ).format(
+        side=SIDE,
+        grid=_unit_grid("how sure the model was", "how often it was right"),
+        x0=_across(0.0),
+        y0=_up(0.0),
+        x1=_across(1.0),
+        y1=_up(1.0),
+        dots=dots,
+    )
+
+
+def areas(
+    curves: Mapping[str, Sequence[tuple[float, float]]], names: Sequence[str], across: str, up: str
+) -> Markup:
+    """Draw curves of some classes from 0 to 1 both ways, each in a colour, with a legend below."""
+    known = [name for name in names if curves.get(name)]
+    if not known:
+        return Markup()
+    lines = Markup().join(
+        Markup('<polyline class="line of{n}" points="{points}"><title>{name}</title></polyline>').format(
+            n=number,
+            name=name,
+            points=" ".join(f"{_number(_across(x))},{_number(_up(y))}" for x, y in curves[name]),
+        )
+        for number, name in enumerate(known)
+    )
+    legend = Markup().join(
+        Markup('<li class="of{n}"><bdi>{name}</bdi></li>').format(n=number, name=name)
+        for number, name in enumerate(known)
+    )
+    return Markup(
+        '<figure><svg class="curve square" viewBox="0 0 {side} {side}" role="img" '
+        'aria-label="{up} over {across}">{grid}{lines}</svg><ul class="legend">{legend}</ul></figure>'
+    ).format(side=SIDE, up=up, across=across, grid=_unit_grid(across, up), lines=lines, legend=legend)
+
+
+def gains(points: Sequence[CurvePoint]) -> Markup:
+    """Draw the accuracy out of fold over the number of pictures that were learned from."""
+    if len(points) < 2:
+        return Markup()
+    line = lines_over.Line(
+        name="accuracy", points=tuple((float(point.pictures), point.accuracy) for point in points)
+    )
+    drawn = lines_over.draw(
+        [line], title="Accuracy over pictures", across="pictures learned from", up="accuracy"
+    )
+    return _picture(drawn, "Accuracy out of fold over the number of pictures")
+
+
+def _across(value: float) -> float:
+    return LEFT + value * (SIDE - LEFT - RIGHT)
+
+
+def _up(value: float) -> float:
+    return SIDE - BOTTOM - value * (SIDE - BOTTOM - TOP)
+
+
+def _unit_grid(across: str, up: str) -> Markup:
+    lines = [
+        Markup(
+            '<line class="grid" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>'
+            '<text x="{at}" y="{y}" dy="4" text-anchor="end">{tick}</text>'
+            '<text x="{x}" y="{below}" text-anchor="middle">{tick}</text>'
+        ).format(
+            left=LEFT,
+            right=SIDE - RIGHT,
+            y=_number(_up(tick)),
+            x=_number(_across(tick)),
+            at=LEFT - 7,
+            below=SIDE - BOTTOM + 18,
+            tick=f"{tick:g}",
+        )
+        for tick in (0.0, 0.25, 0.5, 0.75, 1.0)
+    ]
+    lines.append(
+        Markup(
+            '<text x="{x}" y="{bottom}" text-anchor="middle">{across}</text>'
+            '<text x="{left}" y="{top}">{up}</text>'
+        ).format(x=_number(_across(0.5)), bottom=SIDE - 6, across=across, left=4, top=12, up=up)
+    )
+    return Markup().join(lines)
+
+
+def _picture(drawn: str, words: str) -> Markup:
+    """Put a drawing that has a style of its own into the page, as a picture."""
+    return Markup('<img class="plot" alt="{words}" src="data:image/svg+xml;base64,{data}">').format(
+        words=words, data=b64encode(drawn.encode()).decode()
+    )
+
+
 def losses(training: Training) -> Markup:
     """Draw the losses of a training over its epochs; nothing of one epoch, which is no line.
 
@@ -179,6 +299,4 @@ def losses(training: Training) -> Markup:
     if seen := tuple((e.epoch, e.loss) for e in epochs if e.loss is not None):
         lines.append(lines_over.Line(name="validation", points=seen))
     drawn = lines_over.draw(lines, title="Loss over epochs", across="epoch", up="loss")
-    return Markup('<img class="plot" alt="Loss over epochs" src="data:image/svg+xml;base64,{data}">').format(
-        data=b64encode(drawn.encode()).decode()
-    )
+    return _picture(drawn, "Loss over epochs")

@@ -23,5 +23,12 @@ def environment() -> Environment:
     made.filters.update(
         percent=words.percent, decimal=words.decimal, interval=words.interval, pictures=words.pictures
     )
-    made.globals.update(bar=plots.bar, curve=plots.curve, losses=plots.losses)
+    made.globals.update(
+        bar=plots.bar,
+        curve=plots.curve,
+        losses=plots.losses,
+        reliability=plots.reliability,
+        areas=plots.areas,
+        gains=plots.gains,
+    )
     return made

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from regraft import durable
-from regraft.errors import FetchError, IntegrityError, InvalidError
+from regraft.errors import FetchError, IntegrityError, InvalidError, OfflineError
 from regraft.progress import Progress
 from regraft.records import RemoteFile
 from regraft.store import transfer
@@ -46,6 +46,11 @@ def remote(
     return file
 
 
+def is_offline() -> bool:
+    """Tell whether a person wants nothing to be fetched."""
+    return os.environ.get("REGRAFT_OFFLINE", "0") not in ("", "0")
+
+
 class Downloads:
     """A folder of downloaded files."""
 
@@ -66,7 +71,7 @@ class Downloads:
         # a name alone proves nothing: two sets may both have a train.zip
         places = [slot.path, slot.own] if sums_of(file) else [slot.path]
         problems = [slot.problem(place, progress) for place in places]
-        offline = self._offline or os.environ.get("REGRAFT_OFFLINE", "0") not in ("", "0")
+        offline = self._offline or is_offline()
         if "" in problems and (offline or sums_of(file)):
             return places[problems.index("")]
         wrong = [f"{str(place)!r} has {said}" for place, said in zip(places, problems, strict=True) if said]
@@ -196,9 +201,9 @@ def _not_the_file(slot: Slot, url: str, problem: str) -> IntegrityError:
     )
 
 
-def _missing(slot: Slot, wrong: list[str]) -> FetchError:
+def _missing(slot: Slot, wrong: list[str]) -> OfflineError:
     said = f" ({'; '.join(wrong)})" if wrong else ""
-    return FetchError(
+    return OfflineError(
         f"{slot.file.name!r} is not on this machine{said}, and Regraft works offline.", hint=_by_hand(slot)
     )
 

@@ -50,6 +50,8 @@ class Store:
         self.cache = root / "cache"
         #: What was measured on a machine, and has to stay as it was measured.
         self.machines = root / "machines"
+        #: Whether nothing may be fetched.
+        self.offline = False
 
 
 def _check_empty(root: Path) -> None:

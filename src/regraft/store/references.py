@@ -56,7 +56,10 @@ def needs(version: Version) -> Needs:
         return Needs(blobs=_tables(data) | lists, packs=frozenset(data.packs))
     if version.kind == "models":
         net = version.read(ModelVersion)
-        return Needs(blobs=frozenset({net.trunk, net.head}))
+        statistics = net.trust.statistics if net.trust else None
+        batch = net.training.batch if net.training else None
+        files = (net.trunk, net.head, net.adapter, net.statistics, statistics, batch)
+        return Needs(blobs=frozenset(filter(None, files)))
     report = version.read(Report)
     return Needs(blobs=frozenset(filter(None, (report.predictions, report.page))))
 

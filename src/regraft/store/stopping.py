@@ -54,6 +54,11 @@ class Stoppable:
         if self.stop_asked:
             raise RunStopped(f"Run {self.id} was stopped on request.")
 
+    def obeyed(self) -> None:
+        """Forget a signal or a request that has been obeyed: what it ended was not the whole run."""
+        self.signal = None
+        durable.remove(self.path / STOP)
+
     @contextmanager
     def polls(self) -> Iterator[None]:
         """Announce work that looks at `asked`; at its end it is checked once more."""

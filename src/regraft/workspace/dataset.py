@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
 from PIL import Image
@@ -12,13 +12,17 @@ from regraft.data.assembly import open_rows, read_refused
 from regraft.data.choosing import choose
 from regraft.data.splits import Unplaced
 from regraft.errors import InvalidError
-from regraft.records import DatasetVersion, Refused, Row, Version
+from regraft.jobs import machine
+from regraft.progress import silent
+from regraft.records import DatasetVersion, InputSpec, Refused, Row, Version
+from regraft.registry import Entry
 from regraft.reports.words import classes as classes_text
 from regraft.reports.words import pictures as pictures_text
 from regraft.store.opening import Store, is_url
 from regraft.store.tables import rows_of
 
 if TYPE_CHECKING:
+    from regraft.data.batches import Batches
     from regraft.data.torch_view import TorchView
 
 
@@ -123,3 +127,52 @@ class Dataset:
         tables = choose(self._rows, self.record, split=split, label=None)
         forks = not is_url(self._store.address)
         return TorchView(self._store.packs, tables, self.labels, transform, forks=forks)
+
+    def batches(
+        self,
+        augment: Sequence[Entry],
+        *,
+        size: int,
+        batch_size: int,
+        split: str | None = None,
+        rows: Sequence[Row] | None = None,
+        spec: InputSpec | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        side: int = 0,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
+        workers: int = 2,
+    ) -> Batches:
+        """Return batches to learn from, made as a run makes them of `data.augment`.
+
+        Pictures, or those of a split, or some `rows`, are decoded once and kept with a short side of `side`
+        pixels, by default an eighth longer than `size`. `batches.epoch(0)` yields bytes [n, 3, size, size],
+        which `data.loading.normalise_batch` turns into a net's input; order and changes follow from the seed,
+        the epoch and the picture. Where `augment` does not choose which part of a picture is seen, a `spec`
+        does, as in evaluation. Raises InvalidRecipe for a step that is not known.
+        """
+        from regraft.data.augment import pipeline  # torch is slow to import
+        from regraft.data.batches import Batches
+        from regraft.data.draws import identities
+        from regraft.data.pixels import PixelKey, open_pixels
+
+        rows = list(self.rows(split=split) if rows is None else rows)
+        index = {label: number for number, label in enumerate(self.labels)}
+        libraries = machine.libraries("pillow")
+        if spec is None or pipeline.chooses(augment, where="augment"):
+            key = PixelKey.whole(side or int(size / 0.875), libraries)
+        else:
+            key = PixelKey.prepared(spec, libraries)
+        return Batches(
+            open_pixels(self._store.cache, key, rows, self.read, silent),
+            pipeline.build(augment, size=size, resize="squash", where="augment"),
+            [index[row.label] for row in rows],
+            identities([row.digest for row in rows]),
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            mixup=mixup,
+            cutmix=cutmix,
+            workers=workers,
+        )

@@ -40,7 +40,9 @@ from regraft.store.copies import Copied
 from regraft.store.fetch import Downloads, remote
 from regraft.store.journal import Run
 from regraft.store.opening import Store, is_url, open_store
+from regraft.workspace import labels
 from regraft.workspace.dataset import Dataset
+from regraft.workspace.labels import SuggestResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +194,31 @@ class Datasets:
             failed=any(finding.severity in grave for finding in checkup.findings),
         )
 
+    def suggest_labels(
+        self,
+        ref: str,
+        *,
+        model: str | None = None,
+        apply: bool = False,
+        least: float | None = None,
+        out: str | Path | None = None,
+    ) -> SuggestResult:
+        """Find the pictures whose label is likely wrong, the likeliest first, and which one is likelier.
+
+        `model` is the net that judges, by default that of `check`. Only what is as likely as `least` is
+        suggested. With `apply` the suggestions become a new version, by default those that are as likely as
+        0.8; `out` is a CSV file for them, which `edit` reads with `relabel_from`.
+        """
+        return labels.suggest_labels(
+            self._store,
+            self._find(ref),
+            self._progress,
+            model=model,
+            apply=apply,
+            least=least,
+            out=out,
+        )
+
     def show(self, ref: str) -> Path:
         """Draw a few pictures of each class and split as a page, and return where it lies."""
         from regraft.jobs.show import show  # jinja2: what a listing saves
@@ -338,7 +365,8 @@ class Datasets:
 
     def _read(self, source: str | Path, reading: Source | None, checksum: str) -> Listing:
         def locate(file: RemoteFile) -> Path:
-            return Downloads(self._store.cache / "downloads").fetch(file, self._progress)
+            downloads = Downloads(self._store.cache / "downloads", offline=self._store.offline)
+            return downloads.fetch(file, self._progress)
 
         words = str(source)
         if is_url(words):

@@ -20,6 +20,7 @@ def load(
     num_classes: int | None = None,
     in_channels: int = 3,
     pool: bool = True,
+    weights: Path | str = "",
     workspace: Workspace | Path | str | None = None,
 ) -> nn.Module:
     """Return a model as a plain `nn.Module`, as `Workspace.models.load` does.
@@ -35,4 +36,5 @@ def load(
         num_classes=num_classes,
         in_channels=in_channels,
         pool=pool,
+        weights=weights,
     )

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
+from regraft import durable
 from regraft.backends import elastic, local
 from regraft.data.ingest import Added
 from regraft.data.sources.readers import expand
+from regraft.engine import gates
+from regraft.engine.gates import Verdict
 from regraft.errors import InvalidError
-from regraft.jobs import predict, preflight
+from regraft.jobs import explain, predict, preflight
 from regraft.jobs.fetch import fetch
 from regraft.progress import Progress, silent
 from regraft.recipe import Recipe
-from regraft.records import Checkup, DatasetVersion, ModelVersion, Prediction, Report, RunRecord, Version
+from regraft.records import (
+    Checkup,
+    DatasetVersion,
+    Explanation,
+    ModelVersion,
+    Prediction,
+    Report,
+    RunRecord,
+    Version,
+)
 from regraft.refs import check_name, parse
 from regraft.store.opening import Store, is_url, open_store
 from regraft.workspace.datasets import Datasets, read_checkup, split_rule
@@ -24,6 +39,7 @@ from regraft.workspace.ready import make_plan, make_ready
 from regraft.workspace.recipes import Recipes
 from regraft.workspace.reports import Reports
 from regraft.workspace.runs import Runs
+from regraft.workspace.sources import find, placing
 from regraft.workspace.store import StoreDoor
 
 
@@ -43,6 +59,8 @@ class FinetuneResult:
     #: What the doctor says of the dataset.
     checkup: Checkup
     warnings: tuple[str, ...]
+    #: Models that were measured on the same split, this one included.
+    looks: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +72,20 @@ class EvaluateResult:
     dataset: Version
     added: Added | None
     run: RunRecord
+    #: Whether what was required is met.
+    gates: tuple[Verdict, ...] = ()
+    #: Models that were measured on the same split, this one included.
+    looks: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainResult:
+    """Why a model says what it says."""
+
+    #: One for each picture, in order.
+    explanations: tuple[Explanation, ...]
+    #: All of them as a page, with heat over the pictures.
+    page: Path
 
 
 class Workspace:
@@ -85,25 +117,34 @@ class Workspace:
         settings: Iterable[str] = (),
         name: str | None = None,
         devices: int = 1,
+        budget: str | float | None = None,
     ) -> FinetuneResult:
         """Fine-tune a pretrained model on a dataset, or a folder of class folders, and measure it.
 
-        `strategy` and `epochs` stand for those of the recipe's section `train`, `settings` for any change of
+        `recipe` is a file, the name of a preset, or `run:ID`, what a run was trained by. `strategy` and
+        `epochs` stand for those of its section `train`, `settings` for any change of
         it, such as `train.seed=1`; `name` is what the new model is
         called, by default like the dataset. On `devices` GPUs, or in so many processes where there are
-        none, each batch is shared out: the recipe's batches stay as large as they are.
+        none, each batch is shared out: the recipe's batches stay as large as they are. `budget` is how long
+        strategy `auto` may look for what is best, from the beginning of the call to its end: `"5m"`, or 300.
         """
-        plan = make_plan(recipe, settings, model=model, strategy=strategy, epochs=epochs)
+        began = time.monotonic()
+        settings = tuple(settings)
+        plan = make_plan(
+            find(self._store, recipe), settings, model=model, strategy=strategy, epochs=epochs, budget=budget
+        )
         elastic.check(devices, plan)
         if name is not None:
             check_name(name)
-        ready = make_ready(self._store, self.datasets, dataset, plan, self._progress)
+        with placing(self._store, recipe, settings, plan):
+            ready = make_ready(self._store, self.datasets, dataset, plan, self._progress)
         version, base = ready.dataset, ready.model
         run = self._store.journal.create(
             "finetune",
             inputs=_inputs(base, version)
             | {"name": name or version.name, "split": ready.checked.split}
-            | ({"devices": str(devices)} if devices > 1 else {}),
+            | ({"devices": str(devices)} if devices > 1 else {})
+            | ({"spent": f"{time.monotonic() - began:.1f}"} if plan.train.budget else {}),
             recipe=_portable(ready.checked.recipe, base).model_dump(mode="json"),
         )
         record = local.submit(self._store, run, self._progress)
@@ -116,15 +157,28 @@ class Workspace:
             run=record,
             checkup=read_checkup(run),
             warnings=(*_kept_splits(ready.added, plan), *ready.checked.warnings),
+            looks=self.reports.looks(record.outputs["report"]),
         )
 
-    def evaluate(self, model: str, dataset: str | Path, *, split: str | None = None) -> EvaluateResult:
+    def evaluate(
+        self,
+        model: str,
+        dataset: str | Path,
+        *,
+        split: str | None = None,
+        renames: Mapping[str, str] | None = None,
+        require: Sequence[str] = (),
+    ) -> EvaluateResult:
         """Measure a model on a dataset or a folder; pictures that it learned from are left out.
 
-        Without `split`: the test split of a dataset that the model was made from or that came with
-        splits, and all pictures of any other.
+        The split may stand behind the dataset: `photos@val`. Without one: the test split of a dataset that
+        the model was made from or that came with splits, and all pictures of any other. Labels are matched
+        by name; `renames` says which label of the model another label of the dataset is. `require` names what
+        the model has to reach: `accuracy >= 0.9`, `recall[cat].low >= 0.8`.
         """
         base = self._fetch(model)
+        gates.check(require, base.read(ModelVersion).labels)
+        dataset, split = _apart(dataset, split)
         version, added = self.datasets.resolve(dataset, Recipe())
         chosen = split or preflight.default_split(self._store, base.read(ModelVersion), version)
         known = (*version.read(DatasetVersion).split_sizes(), "all")
@@ -135,11 +189,18 @@ class Workspace:
                 where=chosen,
             )
         run = self._store.journal.create(
-            "evaluate", inputs=_inputs(base, version) | {"split": chosen}, recipe={}
+            "evaluate",
+            inputs=_inputs(base, version)
+            | {"split": chosen}
+            | ({"renames": json.dumps(dict(renames))} if renames else {}),
+            recipe={},
         )
         done = local.submit(self._store, run, self._progress)
+        report = self.reports.get(done.outputs["report"])
         return EvaluateResult(
-            report=self.reports.get(done.outputs["report"]),
+            report=report,
+            gates=gates.judge(require, report.metrics),
+            looks=self.reports.looks(done.outputs["report"]),
             page=run.path / "report.html",
             dataset=version,
             added=added,
@@ -147,14 +208,56 @@ class Workspace:
         )
 
     def predict(
-        self, model: str, pictures: str | Path | Sequence[str | Path], *, top: int = 3
+        self,
+        model: str,
+        pictures: str | Path | Sequence[str | Path],
+        *,
+        top: int = 3,
+        coverage: float | None = None,
     ) -> tuple[Prediction, ...]:
-        """Name what is in pictures, or in the pictures of folders: the `top` likeliest labels of each."""
-        listed = [pictures] if isinstance(pictures, str | Path) else pictures
-        if not all(str(picture).strip() for picture in listed):
-            raise InvalidError("A picture has no name.", hint="Name picture files, or folders with some.")
-        paths = [expand(picture) for picture in listed]
-        return predict.predict(self._store, self._fetch(model), paths, top=top, progress=self._progress)
+        """Name what is in pictures, or in the pictures of folders: the `top` likeliest labels of each.
+
+        With `coverage`, such as 0.95, each has in `labels` the set among which the true label is so often.
+        `unknown` says whether a picture is unlike those that the model learned from, where it can tell.
+        """
+        return predict.predict(
+            self._store,
+            self._fetch(model),
+            _paths(pictures),
+            top=top,
+            coverage=coverage,
+            progress=self._progress,
+        )
+
+    def explain(
+        self,
+        model: str,
+        pictures: str | Path | Sequence[str | Path],
+        *,
+        label: str | None = None,
+        coverage: float = 0.95,
+        nearest: int = 6,
+        out: str | Path | None = None,
+    ) -> ExplainResult:
+        """Explain what a model says of pictures, or of those in folders, in words and on a page.
+
+        It tells where in the picture the net looks for `label`, else for the likeliest one; the `nearest`
+        pictures that the model learned from; the set of labels of this `coverage`; whether the picture is
+        unlike all of them, and what is odd about it. The page is written to `out`, or into the cache.
+        """
+        told, text = explain.explain(
+            self._store,
+            self._fetch(model),
+            _paths(pictures),
+            label=label,
+            coverage=coverage,
+            nearest=nearest,
+            progress=self._progress,
+        )
+        name = f"explanation-{sha256(text.encode()).hexdigest()[:16]}.html"
+        page = self._store.cache / "pages" / name if out is None else expand(out).absolute()
+        durable.swap(page, text.encode(), point="page")
+        return ExplainResult(explanations=told, page=page)
 
     def _fetch(self, model: str) -> Version:
         return fetch(self._store, parse(model), weights="", progress=self._progress)
@@ -167,6 +270,25 @@ def open(path: str | Path | None = None, *, progress: Progress = silent) -> Work
     """
     place = path or os.environ.get("REGRAFT_HOME") or "~/.regraft"
     return Workspace(open_store(place if is_url(place) else expand(place).absolute()), progress)
+
+
+def _apart(dataset: str | Path, split: str | None) -> tuple[str | Path, str | None]:
+    """Take the split off the words that name a dataset, where one stands behind an @."""
+    words, at, asked = str(dataset).rpartition("@")
+    if not at or isinstance(dataset, Path) or is_url(dataset) or expand(dataset).exists():
+        return dataset, split
+    if split is not None and split != asked:
+        raise InvalidError(
+            f"{dataset!r} names a split, and {split!r} is another.", hint="Say one of the two."
+        )
+    return words, asked
+
+
+def _paths(pictures: str | Path | Sequence[str | Path]) -> list[Path]:
+    listed = [pictures] if isinstance(pictures, str | Path) else pictures
+    if not all(str(picture).strip() for picture in listed):
+        raise InvalidError("A picture has no name.", hint="Name picture files, or folders with some.")
+    return [expand(picture) for picture in listed]
 
 
 def _portable(recipe: Recipe, base: Version) -> Recipe:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from regraft.jobs.fetch import fetch
 from regraft.progress import Progress
 from regraft.recipe import Recipe
-from regraft.recipe import read as read_recipe
 from regraft.records import Version
 from regraft.refs import parse
 from regraft.store.opening import Store
+from regraft.workspace import growing
+from regraft.workspace.growing import GrowResult
+from regraft.workspace.sources import placing, trace_from
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,9 +35,12 @@ class Models:
             self._store.catalog.find("models", parse(name)) for name in self._store.catalog.names("models")
         ]
 
-    def get(self, ref: str) -> Version:
-        """Return a model's version; one such as `embedded:efficientnet_lite0` is fetched first."""
-        return fetch(self._store, parse(ref), weights="", progress=self._progress)
+    def get(self, ref: str, *, weights: str | Path = "") -> Version:
+        """Return a model's version; one such as `embedded:efficientnet_lite0` is fetched first.
+
+        `weights` is a file that stands for those that timm or torchvision publish.
+        """
+        return fetch(self._store, parse(ref), weights=str(weights), progress=self._progress)
 
     def load(
         self,
@@ -46,6 +51,7 @@ class Models:
         num_classes: int | None = None,
         in_channels: int = 3,
         pool: bool = True,
+        weights: str | Path = "",
     ) -> nn.Module:
         """Return a model as a plain `nn.Module` in eval mode, which gives logits [n, classes].
 
@@ -53,8 +59,9 @@ class Models:
         of the first convolution are added up, or repeated, for other pictures than coloured ones.
         `num_classes` gives it a fresh linear head, which begins at zero. Without its top it gives features
         [n, num_features], or with `pool=False` the map [n, c, h, w] before them: `output_shape` says which.
-        With `pretrained=False` weights are random, and no file is read or fetched. Raises InvalidError where
-        these contradict each other, and MismatchError where the net has no classifier, or no map.
+        With `pretrained=False` weights are random, and no file is read or fetched; `weights` is a file that
+        stands for those that timm or torchvision publish. Raises InvalidError where these contradict each
+        other, and MismatchError where the net has no classifier, or no map.
         """
         from regraft.jobs import load  # torch and timm, for those who ask for a net
 
@@ -66,6 +73,7 @@ class Models:
             num_classes=num_classes,
             in_channels=in_channels,
             pool=pool,
+            weights=str(weights),
             progress=self._progress,
         )
 
@@ -85,8 +93,22 @@ class Models:
         """
         from regraft.jobs import groups  # torch and timm, for those who ask for a net
 
-        plan = read_recipe(recipe, settings)
-        return groups.of_model(self._store, parse(ref), plan, classes=classes, progress=self._progress)
+        plan = trace_from(self._store, recipe, settings).recipe
+        with placing(self._store, recipe, settings, plan):
+            return groups.of_model(self._store, parse(ref), plan, classes=classes, progress=self._progress)
+
+    def add_class(self, ref: str, source: str | Path, *, label: str | None = None) -> GrowResult:
+        """Teach a model a class that it does not know, in seconds; the old pictures are not looked at again.
+
+        `source` is a folder of pictures of one class, called `label` or like the folder, or one of class
+        folders. They join the dataset of the model, some of them to be measured on. Raises InvalidError where
+        the model knows the class, MismatchError where its head is not linear or its net was tuned.
+        """
+        return growing.grow(self._store, ref, source, self._progress, label=label, new_class=True)
+
+    def add_data(self, ref: str, source: str | Path, *, label: str | None = None) -> GrowResult:
+        """Teach a model more of the classes that it knows, in seconds; see `add_class`."""
+        return growing.grow(self._store, ref, source, self._progress, label=label, new_class=False)
 
     def tag(self, ref: str, tag: str, *, delete: bool = False) -> Version:
         """Let a tag name a version, where one that exists moves; or delete the tag.

@@ -9,14 +9,18 @@ from pathlib import Path
 from regraft.data.ingest import Added
 from regraft.data.sources.readers import expand
 from regraft.jobs import preflight
-from regraft.jobs.fetch import fetch
+from regraft.jobs.auto import clock
+from regraft.jobs.fetch import check_named, fetch
 from regraft.jobs.preflight import Preflight
 from regraft.progress import Progress
-from regraft.recipe import Recipe, read
+from regraft.recipe import ModelSection, Recipe, Traced, trace
 from regraft.records import DatasetVersion, ModelVersion, Version
 from regraft.refs import parse
 from regraft.store.opening import Store
 from regraft.workspace.datasets import Datasets
+
+#: Keys about the weights that a recipe names, which say nothing of others.
+_OF_WEIGHTS = ("weights", "weights_prefix", "architecture", "partial")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,15 +41,31 @@ def make_plan(
     model: str | None,
     strategy: str | None,
     epochs: int | None = None,
+    budget: str | float | None = None,
 ) -> Recipe:
     """Read a recipe, with what is said in words of its own in place of what it says."""
-    short = {"train.strategy": strategy, "train.epochs": epochs}
+    seconds = None if budget is None else clock.parse(budget)
+    short = {"train.strategy": strategy, "train.epochs": epochs, "train.budget": seconds}
     given = [f"{key}={value}" for key, value in short.items() if value is not None]
-    plan = read(recipe, [*given, *settings])
-    changes = {} if model is None else {"ref": model}
+    traced = trace(recipe, [*given, *settings])
+    plan = traced.recipe
+    changes = {} if model is None else left_behind(traced, model) | {"ref": model}
     if plan.model.synonyms:  # the run may go on from another folder
         changes["synonyms"] = str(expand(plan.model.synonyms).absolute())
     return plan.model_copy(update={"model": plan.model.model_copy(update=changes)})
+
+
+def left_behind(traced: Traced, model: str) -> dict[str, str | bool]:
+    """Return the defaults of what a recipe says about its own weights, where a call begins with others.
+
+    What `--set` says stays, and so does a recipe that names no model, and leaves it to the call.
+    """
+    named = traced.origin("model.ref").kind != "default"
+    if not named or model == traced.recipe.model.ref:
+        return {}
+    usual = ModelSection()
+    own = [key for key in _OF_WEIGHTS if traced.origin(f"model.{key}").kind in ("preset", "file", "given")]
+    return {key: getattr(usual, key) for key in own}
 
 
 def make_ready(
@@ -55,6 +75,15 @@ def make_ready(
 
     A net that learns from nothing is built without a file of weights, where its ref says what it is.
     """
+    # all that can be known before pictures are read
+    preflight.check_budget(plan)
+    if plan.train.strategy != "scratch":
+        check_named(store, parse(plan.model.ref), weights=plan.model.weights)
+    if plan.train.tunes:
+        from regraft.jobs import recipe_check  # torch and timm, which a probe on known features spares
+
+        for fault in recipe_check.names(preflight.settle(None, plan, smallest_class=2)):
+            raise fault
     version, added = datasets.resolve(dataset, plan)
     model = fetch(
         store,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regraft import durable
-from regraft.errors import NotFoundError
+from regraft.errors import IntegrityError, InvalidError, InvalidRecord, NotFoundError
 from regraft.records import Report, Version
 from regraft.refs import parse
 from regraft.store.opening import Store
+
+if TYPE_CHECKING:
+    from regraft.jobs.comparing import Comparison
 
 
 class Reports:
@@ -34,6 +40,43 @@ class Reports:
         """Return a report."""
         return self.find(ref).read(Report)
 
+    def looks(self, ref: str) -> int:
+        """Count the models that were measured on the split of a report, whatever the dataset's version.
+
+        The more one chooses by a split, the less it says. Reports that cannot be read do not count.
+        """
+        mine = self.get(ref)
+        weights = set()
+        for version in self.list():
+            with suppress(IntegrityError, InvalidRecord):
+                report = version.read(Report)
+                if report.split == mine.split and _name(report) == _name(mine):
+                    weights.add(report.weights)
+        return len(weights)
+
+    def compare(self, *refs: str, require: Sequence[str] = ()) -> Comparison:
+        """Compare two reports or more with the first of them, on the pictures that both have measured.
+
+        `require` names what the last has to reach: `accuracy >= 0.9`, `no class drops > 2 points`. Raises
+        MismatchError where two cannot be compared, InvalidError for a requirement that is none.
+        """
+        if len(refs) < 2:
+            raise InvalidError("There is nothing to compare.", hint="Name two reports or more.")
+        from regraft.jobs.comparing import compare  # scipy, which a listing does without
+
+        return compare(self._store, [self.find(ref) for ref in refs], require)
+
+    def export(self, ref: str, path: Path, *, format: str | None = None) -> Path:  # noqa: A002
+        """Write a report into a new file: `html`, `md`, `png` or `json`; `csv` or `parquet` of each picture.
+
+        Without a format, the file's ending says which. Raises InvalidError for another one.
+        """
+        from regraft.jobs import writing  # pyarrow and Pillow, which a listing does without
+
+        data = writing.written(self._store, self.get(ref), format or path.suffix.removeprefix("."))
+        durable.put(path, data, point="export")
+        return path
+
     def page(self, ref: str) -> Path:
         """Return a report as a page that a browser can open."""
         report = self.get(ref)
@@ -43,3 +86,8 @@ class Reports:
         if not path.exists():
             durable.swap(path, self._store.blobs.get(report.page))
         return path
+
+
+def _name(report: Report) -> str:
+    """Return the name of the dataset that a report measured on."""
+    return report.dataset_ref.partition(":")[0]

@@ -17,11 +17,17 @@ from regraft.records import Report, RunRecord
 from regraft.refs import parse
 from regraft.store.journal import Run
 from regraft.store.opening import Store
+from regraft.workspace import comparing
+from regraft.workspace.comparing import RunComparison
 
 #: Seconds between two looks at a run that is watched.
 _PAUSE = 0.5
 #: Seconds in which a run that was asked to stop should have ended: a step of a large net is slow.
 _PATIENCE = 120.0
+#: Numbers that differ by no more are the same.
+TOLERANCE = 1e-6
+#: How the name of a model ends that a run gave when it was done once more, and how long a name may be.
+_AGAIN, _NAME = "-again", 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +40,23 @@ class RunResult:
     #: The report as a page.
     page: Path
     run: RunRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduction:
+    """What came of doing a run once more."""
+
+    run: RunRecord
+    comparison: RunComparison
+    #: The model that it gave, under a name of its own; None of an evaluation.
+    model: str | None
+    #: The largest difference between two numbers of the reports; 0 where they are the same to the last bit.
+    largest: float
+
+    @property
+    def same(self) -> bool:
+        """Whether the numbers agree to 1e-6."""
+        return self.largest <= TOLERANCE
 
 
 class Runs:
@@ -79,7 +102,12 @@ class Runs:
         old = self._finetuning(run_id)
         record = old.record
         recipe = Recipe.model_validate(record.recipe)
-        if recipe.train.strategy == "probe":
+        if recipe.train.strategy == "auto":
+            raise InvalidError(
+                f"Run {old.id} cannot train longer: 'auto' finds out what to train, and for how long.",
+                hint="Fine-tune again with more time: --budget 30m; or by one strategy: --strategy lp-ft",
+            )
+        if not recipe.train.tunes:
             raise InvalidError(
                 f"Run {old.id} has no epochs: it fitted a head on a frozen net.",
                 hint="Fine-tune more of the net: --set train.strategy=full",
@@ -97,6 +125,44 @@ class Runs:
             begin=old.checkpoints(),
         )
         return self._result(run, local.submit(self._store, run, self._progress))
+
+    def compare(self, first: str, second: str, *, plot: Path | None = None) -> RunComparison:
+        """Put two runs beside each other: recipes, data, environments, curves and results.
+
+        `plot` is an SVG file to draw their validation losses into. Raises ConflictError where a run is not
+        done.
+        """
+        return comparing.compare(
+            self._store, self._journal.find(first).record, self._journal.find(second).record, plot
+        )
+
+    def reproduce(self, run_id: str) -> Reproduction:
+        """Do a run once more, from the same data, weights and recipe by digest, and say what differs.
+
+        The model of the run stays the newest of its name: the new one is called `NAME-again`. The same
+        processor and libraries give the same to the last bit; others may differ in the last digits.
+        Raises NotFoundError or IntegrityError where what it was made of is not there any more.
+        """
+        old = self._journal.find(run_id)
+        record = old.record
+        if record.status != "done" or "extends" in record.inputs:
+            state = f"is not done, but {record.status}" if record.status != "done" else "goes on from another"
+            raise ConflictError(
+                f"Run {old.id} {state}.", hint="Reproduce a run that began at the beginning and ended."
+            )
+        if record.kind == "check":
+            raise InvalidError(
+                f"Run {old.id} measured nothing.", hint="Reproduce a fine-tuning or an evaluation."
+            )
+        inputs = dict(record.inputs)
+        if "name" in inputs:  # what is fetched by name is no older model all of a sudden
+            inputs["name"] = f"{inputs['name'][: _NAME - len(_AGAIN)]}{_AGAIN}"
+        run = self._journal.create(record.kind, inputs=inputs, recipe=record.recipe)
+        again = local.submit(self._store, run, self._progress)
+        found = comparing.compare(self._store, record, again)
+        return Reproduction(
+            run=again, comparison=found, model=again.outputs.get("model"), largest=comparing.largest(found)
+        )
 
     def stop(self, run_id: str, *, wait: bool = True) -> RunRecord:
         """Ask a run to save what it has done and to end; unless `wait` is off, wait until it has.

@@ -52,6 +52,57 @@ def check_pictures(patient: Patient) -> Iterator[Finding]:
     facts, short = patient.facts, patient.short
     bright, contrast = facts["brightness"].astype(float), facts["contrast"].astype(float)
     sharp = facts["sharpness"].astype(float)
+    aspect = np.maximum(facts["width"], facts["height"]) / short
+    report = _Report(patient, marks(facts))
+    yield from report(
+        "tiny",
+        short,
+        "is far smaller than the others",
+        "Nets see them as coarse blots. Find the originals, or drop them.",
+        lambda n: f"{facts['width'][n]} x {facts['height'][n]} pixels",
+    )
+    yield from report(
+        "blank",
+        contrast,
+        "shows nothing",
+        "Drop them: `regraft dataset edit NAME --drop KEY`.",
+        lambda n: f"all of it within {2 * contrast[n]:.1%} of one grey",
+    )
+    yield from report(
+        "dark",
+        bright,
+        "is nearly black",
+        "Look whether a person could name what is in them; if not, drop them.",
+        lambda n: f"brightness {bright[n]:.0%}",
+    )
+    yield from report(
+        "overexposed",
+        -bright,
+        "is nearly white",
+        "Look whether a person could name what is in them; if not, drop them.",
+        lambda n: f"brightness {bright[n]:.0%}",
+    )
+    yield from report(
+        "blurred",
+        sharp,
+        "is blurred",
+        "Keep them only where pictures as blurred as these will have to be recognised.",
+        lambda n: f"edges {float(np.median(sharp)) / max(sharp[n], 0.01):.1f} times as wide as usual",
+    )
+    yield from report(
+        "odd-aspect",
+        -aspect,
+        "is far longer than wide",
+        "A net sees the middle of a picture: cut them so that what matters is there.",
+        lambda n: f"{facts['width'][n]} x {facts['height'][n]} pixels",
+    )
+
+
+def marks(facts: npt.NDArray[np.void]) -> dict[str, Marks]:
+    """Return by code which of some pictures, one or more, have something the matter, by their facts [n]."""
+    bright, contrast = facts["brightness"].astype(float), facts["contrast"].astype(float)
+    sharp = facts["sharpness"].astype(float)
+    short = np.minimum(facts["width"], facts["height"]).astype(float)
     tiny = short < min(64.0, float(np.median(short)) / 3)
     blank = contrast < np.minimum(min(BLANK, float(np.median(contrast)) / 5), bright / 20)  # else it is dark
     seen = ~blank
@@ -61,55 +112,14 @@ def check_pictures(patient: Patient) -> Iterator[Finding]:
     blurred = seen & ~tiny & ~dark & ~washed & (short >= 32) & (sharp < min(0.5, _low(sharp)))
     aspect = np.maximum(facts["width"], facts["height"]) / short
     odd = aspect > max(3.0, 2 * float(np.median(aspect)))
-    report = _Report(patient)
-    yield from report(
-        "tiny",
-        tiny,
-        short,
-        "is far smaller than the others",
-        "Nets see them as coarse blots. Find the originals, or drop them.",
-        lambda n: f"{facts['width'][n]} x {facts['height'][n]} pixels",
-    )
-    yield from report(
-        "blank",
-        blank,
-        contrast,
-        "shows nothing",
-        "Drop them: `regraft dataset edit NAME --drop KEY`.",
-        lambda n: f"all of it within {2 * contrast[n]:.1%} of one grey",
-    )
-    yield from report(
-        "dark",
-        dark,
-        bright,
-        "is nearly black",
-        "Look whether a person could name what is in them; if not, drop them.",
-        lambda n: f"brightness {bright[n]:.0%}",
-    )
-    yield from report(
-        "overexposed",
-        washed,
-        -bright,
-        "is nearly white",
-        "Look whether a person could name what is in them; if not, drop them.",
-        lambda n: f"brightness {bright[n]:.0%}",
-    )
-    yield from report(
-        "blurred",
-        blurred,
-        sharp,
-        "is blurred",
-        "Keep them only where pictures as blurred as these will have to be recognised.",
-        lambda n: f"edges {float(np.median(sharp)) / max(sharp[n], 0.01):.1f} times as wide as usual",
-    )
-    yield from report(
-        "odd-aspect",
-        odd,
-        -aspect,
-        "is far longer than wide",
-        "A net sees the middle of a picture: cut them so that what matters is there.",
-        lambda n: f"{facts['width'][n]} x {facts['height'][n]} pixels",
-    )
+    return {
+        "tiny": tiny,
+        "blank": blank,
+        "dark": dark,
+        "overexposed": washed,
+        "blurred": blurred,
+        "odd-aspect": odd,
+    }
 
 
 def _low(values: Values) -> float:
@@ -122,18 +132,19 @@ def _low(values: Values) -> float:
 class _Report:
     """Make a finding of the pictures that are marked, the worst first."""
 
-    def __init__(self, patient: Patient) -> None:
+    def __init__(self, patient: Patient, found: dict[str, Marks]) -> None:
         self._patient = patient
+        self._found = found
 
     def __call__(
         self,
         code: str,
-        marked: Marks,
         badness: Values | Numbers,
         is_what: str,
         advice: str,
         words: Callable[[int], str],
     ) -> Iterator[Finding]:
+        marked = self._found[code]
         numbers = np.flatnonzero(marked)
         if not len(numbers):
             return

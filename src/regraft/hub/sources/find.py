@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from regraft.errors import FetchError, InvalidRecipe, NotFoundError, did_you_mean
+from regraft.hub.sources.digits import compared
 from regraft.hub.sources.source import UNKNOWN, Locate, Source
 from regraft.refs import Ref
 from regraft.store.fetch import remote
 
+#: Hosts whose files' names end in the first digits of their sha256.
+_DIGITS_IN_NAMES = ("//download.openmmlab.com/", "//download.pytorch.org/")
 #: Sources whose weights may lie in any file of the person's.
 _OPEN = ("timm", "torchvision", "regraft")
 
@@ -44,7 +47,7 @@ def find(ref: Ref, *, weights: str, architecture: str, locate: Locate) -> Source
     except FetchError as error:
         if ref.source in _OPEN:
             hint = f"{error.hint} Or name a file that you have: --set model.weights=FILE."
-            raise FetchError(str(error), hint=hint.lstrip()) from error
+            raise type(error)(str(error), hint=hint.lstrip()) from error
         raise
 
 
@@ -90,6 +93,8 @@ def _from_file(ref: Ref, architecture: str, locate: Locate) -> Source:
     else:
         path = locate(remote(f"{ref.source}:{ref.name}", sha256=ref.version))
         digest = ref.version
+        if not digest and ref.name.startswith(_DIGITS_IN_NAMES):
+            compared(path, ref.name)
     return Source(architecture=architecture, weights=path, digest=digest, licence=UNKNOWN)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
-from regraft import durable
-from regraft.errors import IntegrityError, NotFoundError, did_you_mean
+from regraft.errors import NotFoundError, did_you_mean
 from regraft.hub import nets
+from regraft.hub.sources.digits import compared
 from regraft.hub.sources.mirrors import published
 from regraft.hub.sources.source import UNKNOWN, Locate, Source, distinct
 from regraft.records import InputSpec
@@ -18,8 +16,6 @@ from regraft.refs import Ref
 from torchvision.models import get_model_weights  # isort: skip (nets has made it importable)
 
 _CODE = "BSD-3-Clause (torchvision; the weights name no licence of their own)"
-#: The name of a file ends in the first digits of its sha256.
-_DIGITS = re.compile(r"-([0-9a-f]{8,})\.pth$")
 
 
 def find(ref: Ref, weights: Path | None, locate: Locate) -> Source:
@@ -31,7 +27,7 @@ def find(ref: Ref, weights: Path | None, locate: Locate) -> Source:
     architecture = f"torchvision:{ref.name}"
     entry = _entry(ref, architecture)
     facts = entry.transforms()
-    path = weights or _verified(locate, entry.url)
+    path = weights or compared(locate(published(entry.url)), entry.url)
     return Source(
         architecture=architecture,
         weights=path,
@@ -66,20 +62,3 @@ def _entry(ref: Ref, architecture: str) -> Any:
             hint=did_you_mean(ref.version, known, otherwise=f"There is {', '.join(known)}."),
         )
     return entries[ref.version]
-
-
-def _verified(locate: Locate, url: str) -> Path:
-    """Locate a file, and compare its bytes with the digits in its name."""
-    path = locate(published(url))
-    digits = _DIGITS.search(url)
-    with path.open("rb") as file:
-        found = file_digest(file, "sha256").hexdigest()
-    if digits and not found.startswith(digits[1]):
-        durable.remove(path)  # nothing else would ever doubt it
-        raise IntegrityError(
-            f"The file {path.name!r} that came has sha256 {found}, and its name says that it begins with "
-            f"{digits[1]}.",
-            hint="It was changed on the way or on this machine, and has been removed. Try again, or look at "
-            "REGRAFT_MIRROR.",
-        )
-    return path
