@@ -169,7 +169,7 @@ def test_labels_that_the_model_does_not_know_are_named_and_left_out(tuned, run, 
 
 
 def test_labels_of_which_the_model_knows_none_are_refused_and_may_be_renamed(tuned, run, home, make_folder):
-    folder = make_folder({"sun": 3, "moon": 3}, name="strange")
+    folder = make_folder({"sun": 3, "moon": 3}, name="odd")
 
     refused = run("evaluate", "photos", folder, home=home)
     wrong = run("evaluate", "photos", folder, "--rename", "sun=leef", home=home)

@@ -16,8 +16,8 @@ def other(tuned, run, photos, home):
 
 
 def test_two_reports_are_compared_picture_by_picture(other, run, home):
-    said = run("report", "compare", "photos", "small", home=home)
-    found = run("report", "compare", "photos", "small", "--json", home=home).json
+    said = run("report", "compare", "photos:v1", "small:v1", home=home)
+    found = run("report", "compare", "photos:v1", "small:v1", "--json", home=home).json
 
     (pair,) = found["pairs"]
     assert (said.code, other.code) == (0, 0)
@@ -34,8 +34,10 @@ def test_two_reports_are_compared_picture_by_picture(other, run, home):
 
 
 def test_a_requirement_that_is_not_met_fails_the_command(other, run, home):
-    met = run("report", "compare", "photos", "photos", "--require", "no class drops > 2 points", home=home)
-    missed = run("report", "compare", "photos", "small", "--require", "log_loss < 0", home=home)
+    met = run(
+        "report", "compare", "photos:v1", "photos:v1", "--require", "no class drops > 2 points", home=home
+    )
+    missed = run("report", "compare", "photos:v1", "small:v1", "--require", "log_loss < 0", home=home)
     wrong = run("evaluate", "photos", "photos", "--require", "acuracy", home=home)
     both = run(
         "evaluate", "photos", "photos@val", "--require", "accuracy >= 0", "--require", "count > 99", home=home

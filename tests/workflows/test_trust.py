@@ -168,7 +168,7 @@ def test_what_a_model_knows_stays_as_long_as_the_model(lab, strange):
 
     lab.store.gc(grace=0)
 
-    assert needs(version).blobs == {model.trunk, model.head, model.trust.statistics}
+    assert needs(version).blobs == {model.trunk, model.head, model.statistics, model.trust.statistics}
     assert all(item.unknown for item in lab.predict("photos", strange))
 
 
@@ -178,7 +178,7 @@ def test_what_a_model_with_adapters_learned_belongs_to_it(lab):
 
     wanted = needs(replace(version, data=encode(model)))
 
-    assert wanted.blobs == {model.trunk, model.head, "a" * 64}
+    assert wanted.blobs == {model.trunk, model.head, model.statistics, "a" * 64}
 
 
 def test_a_model_that_was_made_without_it_predicts_as_before(lab, photos):
