@@ -277,7 +277,7 @@ def test_a_score_that_is_not_defined_is_a_dash():
 
     page = html.render(report(metrics=numbers), {})
 
-    assert page.count('<td class="right">–</td>') == 3
+    assert page.count('<td class="right">–</td>') == 3 + 4  # and two areas of each class
     assert "None" not in page
 
 

@@ -139,3 +139,18 @@ def test_a_report_is_written_as_markdown_json_a_picture_and_a_page(tuned, run, h
     with Image.open(files["png"]) as card:
         assert card.size == (1200, 630)
     assert files["html"].read_text().startswith("<!DOCTYPE html>")
+
+
+def test_slices_are_compared_too(run, tmp_path, make_folder):
+    home = tmp_path / "home"
+    tests = {f"test/{label}/{site}": 8 for label in ("cat", "dog") for site in ("north", "south")}
+    folder = make_folder({"train/cat": 6, "train/dog": 6, **tests}, name="sites")
+    for name, size in (("one", 64), ("two", 32)):
+        run("finetune", folder, "--name", name, "--set", f"data.size={size}", home=home)
+
+    found = run("report", "compare", "one", "two", "--json", home=home).json
+    said = run("report", "compare", "one", "two", home=home)
+
+    slices = {one["name"]: one["count"] for one in found["pairs"][0]["slices"]}
+    assert (slices["folder: north"], slices["folder: south"]) == (16, 16)
+    assert "folder: north" in said.out

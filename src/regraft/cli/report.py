@@ -87,6 +87,12 @@ def _pair(pair: Pair) -> str:
         for one in sorted(pair.classes, key=lambda one: one.after - one.before)[:_CLASSES]
     ]
     lines += [columns(("class", "pictures", "recall before", "after", "change"), classes, empty=""), ""]
+    if pair.slices:
+        slices = [
+            (one.name, one.count, f"{one.before:.1%}", f"{one.after:.1%}", f"{one.after - one.before:+.1%}")
+            for one in pair.slices[:_CLASSES]
+        ]
+        lines += [columns(("slice", "pictures", "accuracy before", "after", "change"), slices, empty=""), ""]
     for word, changes in (("fixed", pair.fixed), ("broken", pair.broken)):
         lines.append(f"{word:<7} {len(changes):,}")
         lines += [

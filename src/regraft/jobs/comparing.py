@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from regraft.engine import comparing, gates, metrics
 from regraft.engine.gates import Verdict
@@ -43,6 +44,16 @@ class ClassChange:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SliceChange:
+    """Accuracy on a part of the pictures by both models."""
+
+    name: str
+    count: int
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
     """A report against the first one."""
 
@@ -62,6 +73,8 @@ class Pair:
     #: What that means, in a sentence.
     verdict: str
     classes: tuple[ClassChange, ...]
+    #: As the first report has them.
+    slices: tuple[SliceChange, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,7 +179,27 @@ def _pair(first: Version, second: Version, one: Report, two: Report, both: _Both
             for place, label in enumerate(one.labels)
             if (there := a.targets == place).any()
         ),
+        slices=_slices(both, right, also),
     )
+
+
+def _slices(
+    both: _Both, right: npt.NDArray[np.bool_], also: npt.NDArray[np.bool_]
+) -> tuple[SliceChange, ...]:
+    """Return accuracy slice by slice, those first that lost most."""
+    named = [both.said[0].slices[place] for place in both.places[0]]
+    found = []
+    for name in sorted({name for names in named for name in names}):
+        marks = np.array([name in names for names in named])
+        found.append(
+            SliceChange(
+                name=name,
+                count=int(marks.sum()),
+                before=float(right[marks].mean()),
+                after=float(also[marks].mean()),
+            )
+        )
+    return tuple(sorted(found, key=lambda one: one.after - one.before))
 
 
 def _changes(labels: Sequence[str], both: _Both, places: Sequence[int]) -> tuple[Change, ...]:

@@ -119,7 +119,11 @@ def measure(
             board=net.board,
             lineage=net.lineage,
             predictions=store.blobs.put(
-                to_parquet(predictions.table(rows, probabilities, targets, net.labels, look.flags))
+                to_parquet(
+                    predictions.table(
+                        rows, probabilities, targets, net.labels, look.flags, look.names(len(rows))
+                    )
+                )
             ),
             page=None,
         )

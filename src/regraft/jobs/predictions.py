@@ -25,6 +25,8 @@ class Said:
     families: tuple[str, ...]
     labels: tuple[str, ...]
     predicted: tuple[str, ...]
+    #: The names of the slices that each is in.
+    slices: tuple[tuple[str, ...], ...]
     #: [n, classes] in the order of the report's labels.
     probabilities: npt.NDArray[np.float64]
 
@@ -35,8 +37,9 @@ def table(
     targets: npt.NDArray[np.int64],
     labels: tuple[str, ...],
     flags: Sequence[Sequence[str]],
+    slices: Sequence[Sequence[str]],
 ) -> pa.Table:
-    """Return a row for each picture: what it is, what was said, the loss in nats, and what is odd."""
+    """Return a row for each picture: what it is, what was said, the loss in nats, what is odd, its slices."""
     predicted = probabilities.argmax(axis=1)
     true = probabilities[np.arange(len(rows)), targets]
     return pa.table(
@@ -49,6 +52,7 @@ def table(
             "probability": probabilities.max(axis=1),
             "loss": -np.log(np.clip(true, 1e-15, 1)) + 0.0,
             "flags": [", ".join(some) for some in flags],
+            "slices": pa.array([list(some) for some in slices], type=pa.list_(pa.string())),
             "probabilities": pa.array(list(probabilities.astype(np.float32)), type=pa.list_(pa.float32())),
         }
     )
@@ -58,7 +62,7 @@ def as_csv(store: Store, report: Report) -> bytes:
     """Return a report's table as CSV: each class has a column of its own."""
     found = pq.read_table(pa.BufferReader(store.blobs.get(report.predictions)))
     scores = np.array(found.column("probabilities").to_pylist(), dtype=np.float64)
-    plain = found.drop_columns(["probabilities"])
+    plain = found.drop_columns(["probabilities", *({"slices"} & {*found.column_names})])
     for place, label in enumerate(report.labels):
         plain = plain.append_column(f"probability of {label}", pa.array(scores[:, place]))
     sink = pa.BufferOutputStream()
@@ -77,6 +81,7 @@ def read(store: Store, report: Report) -> Said:
         families=columns.get("family", columns["digest"]),
         labels=columns["label"],
         predicted=columns["predicted"],
+        slices=tuple(map(tuple, columns.get("slices", [()] * len(columns["key"])))),
         probabilities=np.array(columns["probabilities"], dtype=np.float64),
     )
 

@@ -31,6 +31,10 @@ class Look:
     #: How many look like pictures that are known.
     alike: int
 
+    def names(self, count: int) -> list[list[str]]:
+        """Return the names of the slices that each of so many pictures is in."""
+        return [[name for name, marks in self.slices if marks[place]] for place in range(count)]
+
     def compare(self, right: slicing.Marks, members: npt.NDArray[np.int64]) -> tuple[SliceScores, ...]:
         """Return how each slice fares, where [n] pictures of some families [n] were named rightly or not."""
         return slices.compare(self.slices, right, members)
