@@ -553,3 +553,22 @@ def test_a_recipe_that_suits_is_told_under_short_headings(folder):
     assert "  step       8 pictures, 4 on each of 2 devices" in lines
     assert "  weights    92 tensors loaded, 0 renamed" in lines
     assert lines[-1] == "nothing is in the way"
+
+
+def test_a_config_of_openmmlab_is_checked_as_well(run, tmp_path):
+    broken, sound = tmp_path / "broken.py", tmp_path / "sound.py"
+    broken.write_text("import os\n")
+    sound.write_text(
+        "_base_ = ['_base_/models/resnet18.py', '_base_/datasets/cifar10_bs16.py',\n"
+        "          '_base_/schedules/cifar10_bs128.py', '_base_/default_runtime.py']\n"
+        "model = dict(head=dict(num_classes=10))\n"
+    )
+
+    refused = run("recipe", "check", broken, home=tmp_path / "home", REGRAFT_OFFLINE="1")
+    checked = run("recipe", "check", sound, "--json", home=tmp_path / "home", REGRAFT_OFFLINE="1")
+
+    assert refused.code == 5
+    assert f"{broken.name}, line 1" in refused.err
+    assert (checked.code, checked.json["problems"]) == (0, [])
+    assert checked.json["batches"]["batch_size"] == 128
+    assert any("NOTHING PRETRAINED" in note["words"] for note in checked.json["notes"])
