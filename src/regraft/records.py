@@ -233,6 +233,8 @@ class Learning(Record):
     pictures: int
     num_features: int
     folds: int
+    #: How many partitions into folds there were.
+    repeats: int = 1
     candidates: tuple[Candidate, ...]
     #: The inverse strength of regularisation that was taken.
     C: float

@@ -7,7 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from regraft.engine.predict import scores
-from regraft.engine.probe import assign_folds, find_temperature, fit
+from regraft.engine.probe import assign_folds, find_temperature, fit, hold_out, repeats
 from regraft.recipe import OptimSection
 
 
@@ -172,4 +172,23 @@ def test_what_is_said_of_a_picture_out_of_fold_comes_from_a_head_that_has_not_se
     said = head.out_of_fold
     assert said.shape == (130, 3)
     assert np.allclose(said.sum(axis=1), 1, atol=1e-5)
-    assert float((said.argmax(axis=1) == targets).mean()) == head.learning.accuracy
+    # of fewer than 200 pictures it is the mean of several heads, none of which has seen the picture
+    assert float((said.argmax(axis=1) == targets).mean()) == pytest.approx(head.learning.accuracy, abs=0.02)
+    assert head.losses.mean() == pytest.approx(head.learning.log_loss)
+
+
+def test_few_pictures_are_parted_into_folds_several_times_and_many_once(clouds):
+    targets = clouds[1]
+    families = [str(number // 2) for number in range(130)]
+
+    held = hold_out(targets, families, 5, seed=3)
+
+    times = np.bincount(np.concatenate(held), minlength=130)
+    assert [repeats(count) for count in (0, 1, 39, 40, 99, 199, 200, 10_000)] == [5, 5, 5, 5, 3, 2, 1, 1]
+    assert set(times.tolist()) == {2}
+    assert not any(
+        {families[row] for row in rows} & {families[row] for row in set(range(130)) - {*rows}}
+        for rows in held
+    )
+    assert [rows.tolist() for rows in held[:5]] != [rows.tolist() for rows in held[5:]]
+    assert len(hold_out(np.tile([0, 1], 100), list(map(str, range(200))), 5, seed=3)) == 5

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from regraft.engine import closed_heads, probe
 from regraft.engine.predict import Doubles, Floats, softmax
-from regraft.engine.probe import Head, Standardised, Targets, assign_folds, each_log_loss, find_temperature
+from regraft.engine.probe import Head, Standardised, Targets, each_log_loss, find_temperature
 from regraft.recipe import OptimSection
 
 #: The kind that needs no reason.
@@ -81,9 +81,9 @@ def hold(
     head = probe.fit(features, targets, optim, families=families, folds=folds, seed=seed, step=step)
     if not head.learning.folds:
         return Contest(head=head, standings=())
-    fold_of = assign_folds(targets, families, folds, seed=seed)
-    field = _Field(features, targets, fold_of, seed)
-    entries = [(field.standing(PLAIN, head.out_of_fold, began), head)]
+    field = _Field(features, targets, probe.hold_out(targets, families, folds, seed=seed))
+    plain_accuracy = head.learning.accuracy or 0.0
+    entries = [(field.standing(PLAIN, plain_accuracy, head.losses, began), head)]
     with threadpool_limits(1):
         if mirrored is not None:
             entries.append(field.mirrored(head, mirrored, optim))
@@ -125,25 +125,29 @@ def gain(old: Losses, new: Losses) -> float:
 class _Field:
     """The pictures, and who is held out when."""
 
-    def __init__(self, features: Floats, targets: Targets, fold_of: npt.NDArray[np.int64], seed: int) -> None:
+    def __init__(self, features: Floats, targets: Targets, held: list[npt.NDArray[np.int64]]) -> None:
         self._features = features
         self._targets = targets
         self._classes = int(targets.max()) + 1
-        self._held = [np.flatnonzero(fold_of == fold) for fold in range(int(fold_of.max()) + 1)]
-        self._held = [rows for rows in self._held if len(rows)]
+        self._held = held
+        self._rows = np.concatenate(held)
 
-    def standing(self, kind: str, said: npt.NDArray[np.floating], began: float) -> Standing:
-        """Score probabilities [n, classes], NaN where a picture was never held out."""
-        rows = np.isfinite(said[:, 0])
-        losses = np.full(len(said), np.nan)
-        losses[rows] = each_log_loss(np.log(np.clip(said[rows], 1e-15, 1)), self._targets[rows])
+    def standing(self, kind: str, accuracy: float, losses: Losses, began: float) -> Standing:
+        """Enter what a kind came to; the losses are NaN for pictures that were never held out."""
         return Standing(
             kind=kind,
-            accuracy=float((said[rows].argmax(axis=1) == self._targets[rows]).mean()),
-            log_loss=float(losses[rows].mean()),
+            accuracy=accuracy,
+            log_loss=float(np.nanmean(losses)),
             seconds=time.monotonic() - began,
             losses=losses,
         )
+
+    def score(self, kind: str, said: Doubles, began: float) -> Standing:
+        """Score what was said [m, classes] of the pictures that were held out, in their order."""
+        targets = self._targets[self._rows]
+        each = each_log_loss(np.log(np.clip(said, 1e-15, 1)), targets)
+        losses = probe.average(each[:, None], self._rows, len(self._targets))[:, 0]
+        return self.standing(kind, float((said.argmax(axis=1) == targets).mean()), losses, began)
 
     def closed(self, plain: Head) -> list[tuple[Standing, Head]]:
         """Return the heads that are computed in one stroke."""
@@ -188,19 +192,20 @@ class _Field:
     def neighbours(self) -> Standing:
         """Return how the best number of nearest pictures does."""
         began = time.monotonic()
-        found = []
-        for count, _ in enumerate(NEIGHBOURS):
-            said = np.full((len(self._targets), self._classes), np.nan)
-            found.append((f"{NEIGHBOURS[count]} nearest", said))
+        parts = []
         with threadpool_limits(1):
             for held in self._held:
                 rest = self._rest(held)
                 scaled, mean, spread = self._scaled(rest)
                 asked = (self._features[held] - mean) / spread
-                each = closed_heads.neighbours(scaled, self._targets[rest], self._classes, asked, NEIGHBOURS)
-                for (_, said), part in zip(found, each, strict=True):
-                    said[held] = part
-        return min((self.standing(kind, said, began) for kind, said in found), key=lambda one: one.log_loss)
+                parts.append(
+                    closed_heads.neighbours(scaled, self._targets[rest], self._classes, asked, NEIGHBOURS)
+                )
+        found = [
+            self.score(f"{count} nearest", np.concatenate(said), began)
+            for count, said in zip(NEIGHBOURS, zip(*parts, strict=True), strict=True)
+        ]
+        return min(found, key=lambda one: one.log_loss)
 
     def _head(
         self,
@@ -210,17 +215,17 @@ class _Field:
         began: float,
     ) -> tuple[Standing, Head]:
         """Cross-validate a way to learn, and learn from everything by it."""
-        rows = np.concatenate(self._held)
         parts = []
         for held in self._held:
             weight, bias = learn(self._rest(held))
             parts.append(self._features[held].astype(np.float64) @ weight.T + bias)
         logits = np.concatenate(parts)
         scale = float(logits.std()) or 1.0  # regression says 0 or 1, a density anything
-        temperature = scale * find_temperature(logits / scale, self._targets[rows])
-        said = np.full((len(self._targets), self._classes), np.nan)
-        said[rows] = softmax(logits / temperature)
-        standing = self.standing(kind, said, began)
+        pictures = len(np.unique(self._rows))
+        temperature = scale * find_temperature(logits / scale, self._targets[self._rows], pictures=pictures)
+        each = softmax(logits / temperature)
+        standing = self.score(kind, each, began)
+        said = probe.average(each, self._rows, len(self._targets))
         weight, bias = learn(np.arange(len(self._targets)))
         learning = plain.learning.model_copy(
             update={
@@ -236,6 +241,7 @@ class _Field:
             bias=bias.astype(np.float32),
             temperature=temperature,
             out_of_fold=said.astype(np.float32),
+            losses=standing.losses,
             learning=learning,
         )
 

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from regraft.engine.predict import Floats
-from regraft.engine.probe import Standardised, Targets, assign_folds, each_log_loss
+from regraft.engine.probe import Standardised, Targets, each_log_loss, hold_out
 from regraft.recipe import OptimSection
 from regraft.records import CurvePoint
 
@@ -37,9 +37,7 @@ def measure(
 
     Each part is measured on the same held-out pictures. A class keeps one picture at least.
     """
-    fold_of = assign_folds(targets, families, folds, seed=seed)
-    held = [np.flatnonzero(fold_of == fold) for fold in range(int(fold_of.max()) + 1)]
-    held = [rows for rows in held if len(rows)]
+    held = hold_out(targets, families, folds, seed=seed)
     if len(targets) < LEAST or not held:
         return ()
     place = _places(targets, seed)

@@ -30,6 +30,9 @@ Logits = npt.NDArray[np.float64]
 LEAST_SPREAD = 0.1
 #: The search ends when the log-loss has risen this many times in a row: along the path it has one minimum.
 _PATIENCE = 1
+#: Fewer pictures than this are parted into folds several times, up to so many.
+ENOUGH = 200
+_MOST_REPEATS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +46,8 @@ class Head:
     temperature: float
     #: Probabilities [n, classes] of each picture by a head that had not seen its family; NaN without one.
     out_of_fold: Floats
+    #: The log-loss of each [n], the mean over partitions into folds, in nats; NaN without one.
+    losses: npt.NDArray[np.float64]
     learning: Learning
 
 
@@ -65,14 +70,17 @@ def fit(
     families = families or [str(number) for number in range(len(targets))]
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # an unfinished candidate is scored as it is
-        search = _Search(features, targets, optim, assign_folds(targets, families, folds, seed=seed))
+        held = hold_out(targets, families, folds, seed=seed)
+        search = _Search(features, targets, optim, held)
         search.run(step)
         weight, bias = Standardised(features, targets).fit(search.chosen, optim)
-    temperature = find_temperature(search.logits, search.targets) if len(search.targets) else 1.0
+    pictures = len(np.unique(search.rows))
+    temperature = find_temperature(search.logits, search.targets, pictures=pictures) if pictures else 1.0
     learning = Learning(
         pictures=len(targets),
         num_features=features.shape[1],
         folds=folds if len(search.targets) else 0,
+        repeats=repeats(len(targets)),
         candidates=tuple(search.candidates),
         C=search.chosen,
         temperature=temperature,
@@ -80,9 +88,54 @@ def fit(
         log_loss=_log_losses(search.logits / temperature, search.targets) if len(search.targets) else None,
     )
     out_of_fold = np.full((len(targets), len(weight)), np.nan, dtype=np.float32)
-    if len(search.targets):
-        out_of_fold[search.rows] = softmax(search.logits / temperature)
-    return Head(weight=weight, bias=bias, temperature=temperature, out_of_fold=out_of_fold, learning=learning)
+    losses = np.full(len(targets), np.nan)
+    if pictures:
+        each = each_log_loss(search.logits / temperature, search.targets)
+        losses = average(each[:, None], search.rows, len(targets))[:, 0]
+        out_of_fold = average(softmax(search.logits / temperature), search.rows, len(targets)).astype(
+            np.float32
+        )
+    return Head(
+        weight=weight,
+        bias=bias,
+        temperature=temperature,
+        out_of_fold=out_of_fold,
+        losses=losses,
+        learning=learning,
+    )
+
+
+def repeats(pictures: int) -> int:
+    """Return how many partitions into folds so many pictures are worth: one of few says too little."""
+    return min(_MOST_REPEATS, -(-ENOUGH // max(pictures, 1)))
+
+
+def hold_out(
+    targets: Targets, families: Sequence[str], folds: int, *, seed: int
+) -> list[npt.NDArray[np.int64]]:
+    """Return which pictures are held out together: the folds of one partition, of few pictures of several.
+
+    Those that are never held out are in none (see `assign_folds`).
+    """
+    held = []
+    for number in range(repeats(len(targets))):
+        fold_of = assign_folds(targets, families, folds, seed=seed + number)
+        parts = (np.flatnonzero(fold_of == fold) for fold in range(int(fold_of.max()) + 1))
+        held += [rows for rows in parts if len(rows)]
+    return held
+
+
+def average(
+    said: npt.NDArray[np.float64], rows: npt.NDArray[np.int64], count: int
+) -> npt.NDArray[np.float64]:
+    """Return the mean of what was said [m, classes] of each of so many pictures, by the row [m] of each.
+
+    It is NaN for pictures of which nothing was said.
+    """
+    total = np.zeros((count, said.shape[1]))
+    np.add.at(total, rows, said)
+    times = np.bincount(rows, minlength=count)[:, None]
+    return np.where(times > 0, total / np.maximum(times, 1), np.nan)
 
 
 def assign_folds(
@@ -109,14 +162,16 @@ def assign_folds(
     return result
 
 
-def find_temperature(logits: Logits, targets: Targets) -> float:
+def find_temperature(logits: Logits, targets: Targets, *, pictures: int | None = None) -> float:
     """Return the temperature between 1/20 and 20 that the logits call for.
 
     It makes their log-loss smallest, held towards 1 as if its logarithm were normal with a deviation of
-    1/2: a handful of pictures is no reason to be sure.
+    1/2: a handful of pictures is no reason to be sure. There are as many `pictures` as logits, unless several
+    are of one.
     """
+    count = pictures or len(targets)
     result = minimize_scalar(
-        lambda log_t: _log_losses(logits / np.exp(log_t), targets) + 2 * log_t**2 / len(targets),
+        lambda log_t: _log_losses(logits / np.exp(log_t), targets) + 2 * log_t**2 / count,
         bounds=(-np.log(20), np.log(20)),
         method="bounded",
     )
@@ -127,12 +182,11 @@ class _Search:
     """The search for C over a grid, from strong to weak regularisation, by cross-validation."""
 
     def __init__(
-        self, features: Floats, targets: Targets, optim: OptimSection, folds: npt.NDArray[np.int64]
+        self, features: Floats, targets: Targets, optim: OptimSection, held: list[npt.NDArray[np.int64]]
     ) -> None:
         self._optim = optim
-        held = [np.flatnonzero(folds == fold) for fold in range(folds.max() + 1)]
-        self._held = [rows for rows in held if len(rows)]
-        #: The pictures that are held out once, in the order of `targets` and `logits`.
+        self._held = held
+        #: The pictures that are held out, in the order of `targets` and `logits`: each in every partition.
         self.rows = np.concatenate(self._held) if self._held else np.zeros(0, dtype=np.int64)
         self._parts = [
             Standardised(np.delete(features, rows, axis=0), np.delete(targets, rows)) for rows in self._held
@@ -159,7 +213,7 @@ class _Search:
                 Candidate(
                     C=C,
                     log_loss=float(losses.mean()),
-                    standard_error=float(losses.std() / np.sqrt(len(losses))),
+                    standard_error=self._error(losses),
                 )
             )
             step(done, len(grid))
@@ -168,6 +222,12 @@ class _Search:
         step(len(grid), len(grid))
         if self.candidates:
             self._choose()
+
+    def _error(self, losses: npt.NDArray[np.float64]) -> float:
+        """Return the standard error of the mean loss; a picture that was held out twice counts once."""
+        times = np.bincount(self.rows)
+        each = np.bincount(self.rows, weights=losses)[times > 0] / times[times > 0]
+        return float(each.std() / np.sqrt(len(each)))
 
     def _risen(self) -> bool:
         losses = [candidate.log_loss for candidate in self.candidates]

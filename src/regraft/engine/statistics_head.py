@@ -147,18 +147,21 @@ def learn(known: Statistics, *, step: Callable[[int, int], None]) -> Head:
     rows = np.concatenate([fold.rows for fold in folds]) if folds else np.zeros(0, np.int64)
     targets = known.targets[rows]
     said = np.full((len(known.sample), len(known.counts)), np.nan, np.float32)
+    losses = np.full(len(known.sample), np.nan)
     temperature, accuracy, loss = 1.0, None, None
     if len(rows):
         scale = float(logits.std()) or 1.0  # a density says anything
         temperature = scale * find_temperature(logits / scale, targets)
         said[rows] = softmax(logits / temperature)
         accuracy = float((logits.argmax(axis=1) == targets).mean())
-        loss = float(each_log_loss(logits / temperature, targets).mean())
+        losses[rows] = each_log_loss(logits / temperature, targets)
+        loss = float(losses[rows].mean())
     return Head(
         weight=weight.astype(np.float32),
         bias=bias.astype(np.float32),
         temperature=temperature,
         out_of_fold=said,
+        losses=losses,
         learning=Learning(
             pictures=int(known.counts.sum()),
             num_features=known.means.shape[1],
