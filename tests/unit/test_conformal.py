@@ -19,7 +19,7 @@ def told(count, *, classes, seed):
 @pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95, 0.99])
 @pytest.mark.parametrize("classes", [2, 6, 40])
 def test_sets_hold_the_true_label_as_often_as_was_asked_for(classes, coverage):
-    limit = conformal.limit(conformal.scores(*told(1000, classes=classes, seed=1)), coverage)
+    limit = conformal.limit(conformal.scores(*told(1000, classes=classes, seed=1)), coverage, pictures=1000)
     probabilities, targets = told(4000, classes=classes, seed=2)
 
     found = conformal.sets(probabilities, limit)
@@ -48,14 +48,14 @@ def test_the_likeliest_label_is_in_every_set():
 def test_one_more_picture_than_there_are_is_covered():
     scores = np.arange(19) / 100
 
-    limits = [conformal.limit(scores[:count], 0.95) for count in (18, 19)]
+    limits = [conformal.limit(scores[:count], 0.95, pictures=count) for count in (18, 19)]
 
     assert limits == [np.inf, 0.18]
     assert [conformal.fewest(coverage) for coverage in (0.5, 0.9, 0.95, 0.99)] == [1, 9, 19, 99]
 
 
 def test_too_few_pictures_leave_every_label_possible():
-    limit = conformal.limit(np.zeros(3), 0.95)
+    limit = conformal.limit(np.zeros(3), 0.95, pictures=3)
 
     found = conformal.sets(np.array([[0.999, 0.001]]), limit)
 
@@ -68,3 +68,12 @@ def test_pictures_that_were_never_held_out_do_not_count():
     scores = conformal.scores(probabilities, np.array([0, 0, 1]))
 
     assert scores.tolist() == [0.25, 0.5]
+
+
+def test_scores_of_several_heads_are_no_further_pictures():
+    scores = np.arange(60) / 60  # three of each of 20 pictures
+
+    limits = [conformal.limit(scores, coverage, pictures=20) for coverage in (0.5, 0.9, 0.95, 0.96)]
+
+    # of 21 pictures it takes 10.5, 18.9, 19.95 and more than there are
+    assert limits == [scores[32], scores[56], scores[59], np.inf]

@@ -172,9 +172,11 @@ def test_what_is_said_of_a_picture_out_of_fold_comes_from_a_head_that_has_not_se
     said = head.out_of_fold
     assert said.shape == (130, 3)
     assert np.allclose(said.sum(axis=1), 1, atol=1e-5)
-    # of fewer than 200 pictures it is the mean of several heads, none of which has seen the picture
-    assert float((said.argmax(axis=1) == targets).mean()) == pytest.approx(head.learning.accuracy, abs=0.02)
-    assert head.losses.mean() == pytest.approx(head.learning.log_loss)
+    held = head.held_out
+    assert float((held.said.argmax(axis=1) == targets[held.rows]).mean()) == head.learning.accuracy
+    assert held.losses(targets).mean() == pytest.approx(head.learning.log_loss)
+    assert (held.pictures, len(held.rows)) == (130, 260)  # two partitions
+    assert np.allclose(said[7], held.said[held.rows == 7].mean(axis=0))
 
 
 def test_few_pictures_are_parted_into_folds_several_times_and_many_once(clouds):

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from regraft.engine import closed_heads, probe
 from regraft.engine.predict import Doubles, Floats, softmax
-from regraft.engine.probe import Head, Standardised, Targets, each_log_loss, find_temperature
+from regraft.engine.probe import Head, HeldOut, Standardised, Targets, find_temperature
 from regraft.recipe import OptimSection
 
 #: The kind that needs no reason.
@@ -82,8 +82,7 @@ def hold(
     if not head.learning.folds:
         return Contest(head=head, standings=())
     field = _Field(features, targets, probe.hold_out(targets, families, folds, seed=seed))
-    plain_accuracy = head.learning.accuracy or 0.0
-    entries = [(field.standing(PLAIN, plain_accuracy, head.losses, began), head)]
+    entries = [(field.standing(PLAIN, head.held_out, began), head)]
     with threadpool_limits(1):
         if mirrored is not None:
             entries.append(field.mirrored(head, mirrored, optim))
@@ -132,22 +131,19 @@ class _Field:
         self._held = held
         self._rows = np.concatenate(held)
 
-    def standing(self, kind: str, accuracy: float, losses: Losses, began: float) -> Standing:
-        """Enter what a kind came to; the losses are NaN for pictures that were never held out."""
+    def standing(self, kind: str, held: HeldOut, began: float) -> Standing:
+        """Score what was said of the pictures that were held out."""
+        losses = held.average(held.losses(self._targets))
         return Standing(
             kind=kind,
-            accuracy=accuracy,
+            accuracy=float((held.said.argmax(axis=1) == self._targets[held.rows]).mean()),
             log_loss=float(np.nanmean(losses)),
             seconds=time.monotonic() - began,
             losses=losses,
         )
 
-    def score(self, kind: str, said: Doubles, began: float) -> Standing:
-        """Score what was said [m, classes] of the pictures that were held out, in their order."""
-        targets = self._targets[self._rows]
-        each = each_log_loss(np.log(np.clip(said, 1e-15, 1)), targets)
-        losses = probe.average(each[:, None], self._rows, len(self._targets))[:, 0]
-        return self.standing(kind, float((said.argmax(axis=1) == targets).mean()), losses, began)
+    def _told(self, said: Doubles) -> HeldOut:
+        return HeldOut(count=len(self._targets), rows=self._rows, said=said.astype(np.float32))
 
     def closed(self, plain: Head) -> list[tuple[Standing, Head]]:
         """Return the heads that are computed in one stroke."""
@@ -202,7 +198,7 @@ class _Field:
                     closed_heads.neighbours(scaled, self._targets[rest], self._classes, asked, NEIGHBOURS)
                 )
         found = [
-            self.score(f"{count} nearest", np.concatenate(said), began)
+            self.standing(f"{count} nearest", self._told(np.concatenate(said)), began)
             for count, said in zip(NEIGHBOURS, zip(*parts, strict=True), strict=True)
         ]
         return min(found, key=lambda one: one.log_loss)
@@ -223,9 +219,8 @@ class _Field:
         scale = float(logits.std()) or 1.0  # regression says 0 or 1, a density anything
         pictures = len(np.unique(self._rows))
         temperature = scale * find_temperature(logits / scale, self._targets[self._rows], pictures=pictures)
-        each = softmax(logits / temperature)
-        standing = self.score(kind, each, began)
-        said = probe.average(each, self._rows, len(self._targets))
+        held_out = self._told(softmax(logits / temperature))
+        standing = self.standing(kind, held_out, began)
         weight, bias = learn(np.arange(len(self._targets)))
         learning = plain.learning.model_copy(
             update={
@@ -240,8 +235,7 @@ class _Field:
             weight=weight.astype(np.float32),
             bias=bias.astype(np.float32),
             temperature=temperature,
-            out_of_fold=said.astype(np.float32),
-            losses=standing.losses,
+            held_out=held_out,
             learning=learning,
         )
 

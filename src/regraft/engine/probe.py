@@ -36,6 +36,32 @@ _MOST_REPEATS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class HeldOut:
+    """What heads said of pictures whose families they had not seen: of few pictures several times of each."""
+
+    #: How many pictures there are.
+    count: int
+    #: Which of them each line is about [m].
+    rows: npt.NDArray[np.int64]
+    #: Probabilities [m, classes].
+    said: Floats
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures something is said of."""
+        return len(np.unique(self.rows))
+
+    def losses(self, targets: Targets) -> npt.NDArray[np.float64]:
+        """Return the log-loss of each line [m], in nats; there are `count` targets."""
+        given = self.said[np.arange(len(self.rows)), targets[self.rows]].astype(np.float64)
+        return -np.log(np.clip(given, 1e-15, 1))
+
+    def average(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Return the mean of the lines [m, ...] about each picture [count, ...]; NaN without any."""
+        return mean_by(self.rows, values, self.count)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Head:
     """A linear head for features as the trunk gives them: the standardisation is folded in."""
 
@@ -44,11 +70,13 @@ class Head:
     #: [classes]
     bias: Floats
     temperature: float
-    #: Probabilities [n, classes] of each picture by a head that had not seen its family; NaN without one.
-    out_of_fold: Floats
-    #: The log-loss of each [n], the mean over partitions into folds, in nats; NaN without one.
-    losses: npt.NDArray[np.float64]
+    held_out: HeldOut
     learning: Learning
+
+    @property
+    def out_of_fold(self) -> Floats:
+        """What is said of each picture on average [n, classes]; NaN of those that were never held out."""
+        return self.held_out.average(self.held_out.said).astype(np.float32)
 
 
 def fit(
@@ -87,22 +115,24 @@ def fit(
         accuracy=search.accuracy,
         log_loss=_log_losses(search.logits / temperature, search.targets) if len(search.targets) else None,
     )
-    out_of_fold = np.full((len(targets), len(weight)), np.nan, dtype=np.float32)
-    losses = np.full(len(targets), np.nan)
-    if pictures:
-        each = each_log_loss(search.logits / temperature, search.targets)
-        losses = average(each[:, None], search.rows, len(targets))[:, 0]
-        out_of_fold = average(softmax(search.logits / temperature), search.rows, len(targets)).astype(
-            np.float32
-        )
+    said = softmax(search.logits / temperature) if pictures else np.zeros((0, len(weight)))
     return Head(
         weight=weight,
         bias=bias,
         temperature=temperature,
-        out_of_fold=out_of_fold,
-        losses=losses,
+        held_out=HeldOut(count=len(targets), rows=search.rows, said=said.astype(np.float32)),
         learning=learning,
     )
+
+
+def mean_by(
+    rows: npt.NDArray[np.int64], values: npt.NDArray[np.floating], count: int
+) -> npt.NDArray[np.float64]:
+    """Return the mean of values [m, ...] by row [m], of so many rows; NaN where there are none."""
+    total = np.zeros((count, *values.shape[1:]))
+    np.add.at(total, rows, values)
+    times = np.bincount(rows, minlength=count).reshape(-1, *[1] * (values.ndim - 1))
+    return np.where(times > 0, total / np.maximum(times, 1), np.nan)
 
 
 def repeats(pictures: int) -> int:
@@ -123,19 +153,6 @@ def hold_out(
         parts = (np.flatnonzero(fold_of == fold) for fold in range(int(fold_of.max()) + 1))
         held += [rows for rows in parts if len(rows)]
     return held
-
-
-def average(
-    said: npt.NDArray[np.float64], rows: npt.NDArray[np.int64], count: int
-) -> npt.NDArray[np.float64]:
-    """Return the mean of what was said [m, classes] of each of so many pictures, by the row [m] of each.
-
-    It is NaN for pictures of which nothing was said.
-    """
-    total = np.zeros((count, said.shape[1]))
-    np.add.at(total, rows, said)
-    times = np.bincount(rows, minlength=count)[:, None]
-    return np.where(times > 0, total / np.maximum(times, 1), np.nan)
 
 
 def assign_folds(
@@ -225,9 +242,9 @@ class _Search:
 
     def _error(self, losses: npt.NDArray[np.float64]) -> float:
         """Return the standard error of the mean loss; a picture that was held out twice counts once."""
-        times = np.bincount(self.rows)
-        each = np.bincount(self.rows, weights=losses)[times > 0] / times[times > 0]
-        return float(each.std() / np.sqrt(len(each)))
+        each = mean_by(self.rows, losses, int(self.rows.max()) + 1)
+        known = each[~np.isnan(each)]
+        return float(known.std() / np.sqrt(len(known)))
 
     def _risen(self) -> bool:
         losses = [candidate.log_loss for candidate in self.candidates]

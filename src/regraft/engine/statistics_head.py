@@ -17,7 +17,7 @@ from scipy.linalg import cho_factor, cho_solve
 from threadpoolctl import threadpool_limits
 
 from regraft.engine.predict import Doubles, Floats, softmax
-from regraft.engine.probe import LEAST_SPREAD, Head, Targets, each_log_loss, find_temperature
+from regraft.engine.probe import LEAST_SPREAD, Head, HeldOut, Targets, each_log_loss, find_temperature
 from regraft.records import Candidate, Learning
 
 #: Features that are kept, evenly chosen of more. Of no more pictures than this they are all there is to keep.
@@ -135,7 +135,7 @@ def gather(features: Floats, targets: Targets, folds: Targets, *, classes: int) 
 
 
 def learn(known: Statistics, *, step: Callable[[int, int], None]) -> Head:
-    """Fit a head on all that is known; `out_of_fold` is said of the sample.
+    """Fit a head on all that is known; `held_out` is said of the sample.
 
     `step` hears how many of how many fits are done.
     """
@@ -146,22 +146,19 @@ def learn(known: Statistics, *, step: Callable[[int, int], None]) -> Head:
         weight, bias = _fit(known, chosen)
     rows = np.concatenate([fold.rows for fold in folds]) if folds else np.zeros(0, np.int64)
     targets = known.targets[rows]
-    said = np.full((len(known.sample), len(known.counts)), np.nan, np.float32)
-    losses = np.full(len(known.sample), np.nan)
+    said = np.zeros((0, len(known.counts)))
     temperature, accuracy, loss = 1.0, None, None
     if len(rows):
         scale = float(logits.std()) or 1.0  # a density says anything
         temperature = scale * find_temperature(logits / scale, targets)
-        said[rows] = softmax(logits / temperature)
+        said = softmax(logits / temperature)
         accuracy = float((logits.argmax(axis=1) == targets).mean())
-        losses[rows] = each_log_loss(logits / temperature, targets)
-        loss = float(losses[rows].mean())
+        loss = float(each_log_loss(logits / temperature, targets).mean())
     return Head(
         weight=weight.astype(np.float32),
         bias=bias.astype(np.float32),
         temperature=temperature,
-        out_of_fold=said,
-        losses=losses,
+        held_out=HeldOut(count=len(known.sample), rows=rows, said=said.astype(np.float32)),
         learning=Learning(
             pictures=int(known.counts.sum()),
             num_features=known.means.shape[1],

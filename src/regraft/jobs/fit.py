@@ -77,7 +77,7 @@ def with_head(
             "head_kind": "linear",
             "temperature": head.temperature,
             "learning": head.learning,
-            "trust": trust.out_of_fold(store, features, targets, head.out_of_fold, parts),
+            "trust": trust.out_of_fold(store, features, targets, head.held_out, parts),
             "statistics": statistics.remember(store, features, targets, parts),
         }
     )

@@ -168,7 +168,7 @@ def _with_head(
             "labels": labels,
             "temperature": head.temperature,
             "learning": head.learning,
-            "trust": trust.out_of_fold(store, known.sample, known.targets, head.out_of_fold, known.folds),
+            "trust": trust.out_of_fold(store, known.sample, known.targets, head.held_out, known.folds),
             "statistics": store.blobs.put(save(known.tensors())),
             "growth": growth,
             "board": None,

@@ -14,6 +14,7 @@ from safetensors.numpy import load, save
 
 from regraft.engine import conformal, outliers
 from regraft.engine.predict import Doubles, Floats
+from regraft.engine.probe import HeldOut
 from regraft.engine.scoring import Scored
 from regraft.errors import InvalidError, MismatchError
 from regraft.records import ModelVersion, Trust
@@ -30,8 +31,9 @@ class Limits:
     region: outliers.Region
     #: Distance above which a picture is unknown; None where there were too few to tell.
     threshold: float | None
-    #: Of `conformal.scores`.
+    #: Of `conformal.scores`, and of how many pictures these are.
     scores: Doubles
+    pictures: int
 
     def strangeness(self, features: Floats) -> Doubles | None:
         """Return each picture's distance [n] over the one above which it is unknown."""
@@ -39,7 +41,7 @@ class Limits:
 
     def sets(self, probabilities: Doubles, coverage: float) -> list[tuple[str, ...]]:
         """Return the labels that belong to each picture's set, the likeliest first."""
-        chosen = conformal.sets(probabilities, conformal.limit(self.scores, coverage))
+        chosen = conformal.sets(probabilities, conformal.limit(self.scores, coverage, pictures=self.pictures))
         orders = np.argsort(-probabilities, axis=1, kind="stable")
         return [
             tuple(self.labels[place] for place in order if marks[place])
@@ -48,15 +50,12 @@ class Limits:
 
 
 def out_of_fold(
-    store: Store, features: Floats, targets: Targets, probabilities: Floats, folds: Targets
+    store: Store, features: Floats, targets: Targets, held: HeldOut, folds: Targets
 ) -> Trust | None:
-    """Return what is known of a head that was fitted on features [n, d].
-
-    `probabilities` [n, classes] were said out of fold; they are NaN, and the fold is -1, where a picture was
-    never held out.
-    """
+    """Return what is known of a head that was fitted on features [n, d]; the fold of a picture may be -1."""
     distances = outliers.out_of_fold(features, folds)
-    return _stored(store, features, targets, probabilities, distances)
+    said = held.said.astype(np.float64)
+    return _stored(store, features, targets[held.rows], said, distances, pictures=held.pictures)
 
 
 def held_out(
@@ -69,24 +68,23 @@ def held_out(
     if len(learned) < 2:
         return None
     distances = np.sort(outliers.learn(learned).distances(features))
-    return _stored(store, learned, targets, probabilities, distances)
+    return _stored(store, learned, targets, probabilities, distances, pictures=len(targets))
 
 
 def _stored(
-    store: Store, learned: Floats, targets: Targets, probabilities: Floats | Doubles, distances: Doubles
+    store: Store, learned: Floats, targets: Targets, said: Doubles, distances: Doubles, *, pictures: int
 ) -> Trust | None:
-    told = ~np.isnan(probabilities).any(axis=1)
-    if not told.any():
+    """Store what was said [m, classes] of so many `pictures`, of some perhaps several times."""
+    if not pictures:
         return None
-    said = probabilities[told].astype(np.float64)
-    numbers = Scored(said, targets[told]).measure(ranked=False).whole
+    numbers = Scored(said, targets).measure(ranked=False).whole
     tensors = outliers.learn(learned).tensors() | {
         "distances": distances.astype(np.float32),
-        "scores": conformal.scores(said, targets[told]).astype(np.float32),
+        "scores": conformal.scores(said, targets).astype(np.float32),
     }
     return Trust(
         statistics=store.blobs.put(save(tensors)),
-        pictures=int(told.sum()),
+        pictures=pictures,
         accuracy=float(numbers["accuracy"][0]),
         log_loss=float(numbers["log_loss"][0]),
         calibration_error=float(numbers["calibration_error"][0]),
@@ -104,6 +102,7 @@ def limits(store: Store, model: ModelVersion) -> Limits | None:
         region=outliers.Region.load(tensors),
         threshold=model.trust.threshold,
         scores=tensors["scores"].astype(np.float64),
+        pictures=model.trust.pictures,
     )
 
 
