@@ -31,8 +31,8 @@ def scores(probabilities: Doubles, targets: npt.NDArray[np.int64]) -> Doubles:
 def limit(scores: Doubles, coverage: float, *, pictures: int) -> float:
     """Return the score up to which a label belongs to a set; infinity where the pictures are too few.
 
-    It is the smallest score that covers the fraction of the pictures and of one more, which is to come. Several
-    scores of one picture are no further pictures.
+    It is the smallest score that covers the fraction of the pictures and of one more, which is to come.
+    Several scores of one picture are no further pictures.
     """
     place = ceil((pictures + 1) * coverage - 1e-9)  # 0.95 of 20 is 19, and not a bit more
     return float(scores[ceil(place * len(scores) / pictures) - 1]) if place <= pictures else np.inf

@@ -20,7 +20,18 @@ from regraft.jobs.features import features_of
 from regraft.jobs.precision import fastest_precision
 from regraft.jobs.preflight import check_classifier, notes, own_rows, training_rows
 from regraft.progress import Progress
-from regraft.records import Baseline, Checkup, DatasetVersion, Mistake, ModelVersion, Report, Row, Version
+from regraft.records import (
+    Baseline,
+    Checkup,
+    DatasetVersion,
+    Lineage,
+    Mistake,
+    ModelVersion,
+    Precision,
+    Report,
+    Row,
+    Version,
+)
 from regraft.reports import html
 from regraft.store.opening import Store
 from regraft.store.tables import read_rows, to_parquet
@@ -72,29 +83,20 @@ def measure(
     )
     head = load(store.blobs.get(net.head))
     probabilities = softmax(logits(net.head_kind, head, features) / net.temperature)
-    baselines: tuple[Baseline, ...] = ()
-    own = {row.digest: row for row in own_rows(store, net) if row.split == "train" and row.label in index}
-    train = list(own.values())
-    if train and (plain := _untuned(store, net)):
-        both = features_of(
-            store, plain, [*train, *rows], precision=precision, batch_size=_BATCH, progress=progress
-        )
-        learned = np.array([index[row.label] for row in train])
-        if len(set(learned)) > 1:
-            baselines = _baselines(both[: len(train)], learned, both[len(train) :], targets)
-    said = matched.notes
-    home = None
-    if net.lineage is not None and net.lineage.dataset == dataset.digest:
-        found = found or examine(store, dataset, None, progress)
-        said = (*said, *(notes(data, split) if split != "all" else ()), *doubts(found))
-    elif net.lineage is not None:
-        home = store.catalog.find_digest("datasets", net.lineage.dataset)
-    said = (*statistics.notes(net, {row.label for row in rows}), *said)
-    learned_on = home.read(DatasetVersion) if home else None
+    baselines = _reached(store, net, rows, targets, precision, progress)
+    at_home = net.lineage is not None and net.lineage.dataset == dataset.digest
+    if at_home and found is None:
+        found = examine(store, dataset, None, progress)
     was = [row for row in unseen if row.label in matched.known]  # under the names that their folders have
-    look = slices.look(store, data, was, progress, home=learned_on, known=known)
-    if look.alike:
-        said = (_alike(look.alike, len(rows)), *said)
+    home = None if at_home or net.lineage is None else _home(store, net.lineage)
+    look = slices.look(store, data, was, progress, home=home, known=known)
+    said = (
+        *([_alike(look.alike, len(rows))] if look.alike else []),
+        *statistics.notes(net, {row.label for row in rows}),
+        *matched.notes,
+        *(notes(data, split) if at_home and split != "all" else ()),
+        *(doubts(found) if at_home and found is not None else ()),
+    )
 
     def build(parent: Version | None) -> Report:
         report = Report(
@@ -137,6 +139,34 @@ def measure(
 
     version, _ = store.catalog.commit("reports", model.name, build)
     return version
+
+
+def _home(store: Store, lineage: Lineage) -> DatasetVersion | None:
+    """Return the dataset that a model was made from; None where it is gone."""
+    version = store.catalog.find_digest("datasets", lineage.dataset)
+    return version.read(DatasetVersion) if version else None
+
+
+def _reached(
+    store: Store,
+    net: ModelVersion,
+    rows: Sequence[Row],
+    targets: npt.NDArray[np.int64],
+    precision: Precision,
+    progress: Progress,
+) -> tuple[Baseline, ...]:
+    """Return what is reached without fine-tuning, where the pictures that were learned from are there."""
+    index = {label: i for i, label in enumerate(net.labels)}
+    own = {row.digest: row for row in own_rows(store, net) if row.split == "train" and row.label in index}
+    train = list(own.values())
+    learned = np.array([index[row.label] for row in train])
+    plain = _untuned(store, net)
+    if len(set(learned)) < 2 or plain is None:
+        return ()
+    both = features_of(
+        store, plain, [*train, *rows], precision=precision, batch_size=_BATCH, progress=progress
+    )
+    return _baselines(both[: len(train)], learned, both[len(train) :], targets)
 
 
 def _alike(count: int, of: int) -> str:
