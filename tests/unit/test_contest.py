@@ -5,6 +5,7 @@ import pytest
 
 from regraft.engine import agreement, closed_heads, contest, learning_curve, probe
 from regraft.engine.contest import Standing
+from regraft.engine.held_out import HeldOut
 from regraft.engine.predict import scores
 from regraft.recipe import OptimSection
 from regraft.records import CurvePoint
@@ -153,7 +154,7 @@ def test_the_strength_of_ridge_is_chosen_without_the_pictures_that_are_held_out(
         rows.append(held)
     asked, wanted = np.concatenate(logits), targets[np.concatenate(rows)]
     temperature = asked.std() * probe.find_temperature(asked / asked.std(), wanted, pictures=40)
-    held_out = probe.HeldOut(count=40, rows=np.concatenate(rows), said=np.zeros((0, 2), np.float32))
+    held_out = HeldOut(count=40, rows=np.concatenate(rows), said=np.zeros((0, 2), np.float32))
     losses = held_out.average(probe.each_log_loss(asked / temperature, wanted))
     ridge = next(one for one in found.standings if one.kind == "ridge")
     assert ridge.losses == pytest.approx(losses, rel=1e-4)

@@ -17,8 +17,9 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from regraft.engine import closed_heads, probe
+from regraft.engine.held_out import HeldOut
 from regraft.engine.predict import Doubles, Floats, softmax
-from regraft.engine.probe import Head, HeldOut, Standardised, Targets, find_temperature
+from regraft.engine.probe import Head, Standardised, Targets, find_temperature
 from regraft.recipe import OptimSection
 
 #: The kind that needs no reason.

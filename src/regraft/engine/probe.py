@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from regraft.engine.held_out import HeldOut, mean_by
 from regraft.engine.predict import Floats, softmax
 from regraft.recipe import OptimSection
 from regraft.records import Candidate, Learning
@@ -33,32 +34,6 @@ _PATIENCE = 1
 #: Fewer pictures than this are parted into folds several times, up to so many.
 ENOUGH = 200
 _MOST_REPEATS = 5
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HeldOut:
-    """What heads said of pictures whose families they had not seen: of few pictures several times of each."""
-
-    #: How many pictures there are.
-    count: int
-    #: Which of them each line is about [m].
-    rows: npt.NDArray[np.int64]
-    #: Probabilities [m, classes].
-    said: Floats
-
-    @property
-    def pictures(self) -> int:
-        """How many pictures something is said of."""
-        return len(np.unique(self.rows))
-
-    def losses(self, targets: Targets) -> npt.NDArray[np.float64]:
-        """Return the log-loss of each line [m], in nats; there are `count` targets."""
-        given = self.said[np.arange(len(self.rows)), targets[self.rows]].astype(np.float64)
-        return -np.log(np.clip(given, 1e-15, 1))
-
-    def average(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Return the mean of the lines [m, ...] about each picture [count, ...]; NaN without any."""
-        return mean_by(self.rows, values, self.count)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,16 +98,6 @@ def fit(
         held_out=HeldOut(count=len(targets), rows=search.rows, said=said.astype(np.float32)),
         learning=learning,
     )
-
-
-def mean_by(
-    rows: npt.NDArray[np.int64], values: npt.NDArray[np.floating], count: int
-) -> npt.NDArray[np.float64]:
-    """Return the mean of values [m, ...] by row [m], of so many rows; NaN where there are none."""
-    total = np.zeros((count, *values.shape[1:]))
-    np.add.at(total, rows, values)
-    times = np.bincount(rows, minlength=count).reshape(-1, *[1] * (values.ndim - 1))
-    return np.where(times > 0, total / np.maximum(times, 1), np.nan)
 
 
 def repeats(pictures: int) -> int:

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 from threadpoolctl import threadpool_limits
 
+from regraft.engine.held_out import HeldOut
 from regraft.engine.predict import Doubles, Floats, softmax
-from regraft.engine.probe import LEAST_SPREAD, Head, HeldOut, Targets, each_log_loss, find_temperature
+from regraft.engine.probe import LEAST_SPREAD, Head, Targets, each_log_loss, find_temperature
 from regraft.records import Candidate, Learning
 
 #: Features that are kept, evenly chosen of more. Of no more pictures than this they are all there is to keep.

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from safetensors.numpy import load, save
 
 from regraft.engine import conformal, outliers
+from regraft.engine.held_out import HeldOut
 from regraft.engine.predict import Doubles, Floats
-from regraft.engine.probe import HeldOut
 from regraft.engine.scoring import Scored
 from regraft.errors import InvalidError, MismatchError
 from regraft.records import ModelVersion, Trust
