@@ -209,7 +209,7 @@ def learn(entry, *, steps=3, lr=0.1, weight_decay=0.2, factor=1.0):
         ({"name": "rmsprop", "momentum": 0.9}, lambda p: torch.optim.RMSprop(p, momentum=0.9)),
         ("adagrad", torch.optim.Adagrad),
     ],
-    ids=str,
+    ids=["sgd", "nesterov", "plain", "adam", "adamw", "rmsprop", "adagrad"],
 )
 def test_an_optimizer_steps_as_torchs_does(entry, make):
     layer, _ = learn(entry, steps=4)
