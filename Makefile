@@ -18,7 +18,7 @@ demo: setup
 	$(BIN)/regraft finetune digits --workspace .demo
 
 test: setup browser tools
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 # A browser for the tests that look at pages; without root or apt-get those tests say that they are skipped.
 browser:

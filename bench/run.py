@@ -4,7 +4,7 @@
     python bench/run.py frozen second   some of them
     python bench/run.py --data FOLDER   pictures for `frozen`: train/ and test/ with class folders in them
     python bench/run.py peers trainers  other libraries, each installed into an environment of its own
-    python bench/run.py auto            budgets of `auto` on three sets, about an hour
+    python bench/run.py auto            `auto` on three sets, and other tools on the same: 1.5 hours
     python bench/gpu.py                 training on a GPU, where there is one
 
 CPU time is user and system time of the process and its children, with OpenMP threads that wait passively;

@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 
+from regraft.engine import contest
 from regraft.engine.contest import Standing
+from regraft.jobs.auto.clock import Clock
 from regraft.jobs.auto.entrant import Entrant
+from regraft.jobs.auto.features import Features
 from regraft.jobs.auto.ledger import Ledger
-from regraft.jobs.auto.search import judge, sample
+from regraft.jobs.auto.search import Lead, Search, judge, sample
 from regraft.recipe import Recipe
 from regraft.records import InputSpec, LoadReport, ModelVersion, Row, Version
 from regraft.store.journal import Run
+from regraft.store.opening import open_store
 
 
 def quiet(task, done, total):
@@ -40,6 +44,24 @@ def entrant():
         model=model,
         precision="float32",
     )
+
+
+def rows_of(count):
+    return [
+        Row(
+            key=f"{number}",
+            digest=f"{number:064}",
+            pack="",
+            offset=0,
+            length=0,
+            label="",
+            split="train",
+            group=f"{number}",
+            width=1,
+            height=1,
+        )
+        for number in range(count)
+    ]
 
 
 def standing(kind, accuracy):
@@ -93,24 +115,69 @@ def test_heads_compete_on_pictures_of_some_classes_alone():
     random = np.random.default_rng(0)
     targets = np.repeat([3, 7, 11], 10)
     features = (random.normal(size=(12, 8))[targets] * 3 + random.normal(size=(30, 8))).astype(np.float32)
-    rows = [
-        Row(
-            key=f"{number}",
-            digest=f"{number:064}",
-            pack="",
-            offset=0,
-            length=0,
-            label="",
-            split="train",
-            group=f"{number}",
-            width=1,
-            height=1,
-        )
-        for number in range(30)
-    ]
+    rows = rows_of(30)
 
-    found = judge(Recipe(), features, rows, targets, quiet, mirrored=features)
+    found = judge(Recipe(), features, rows, targets, quiet, views={"mirrored": features})
 
     assert {one.kind for one in found.standings} == {"logistic", "logistic, mirrored too"}
     assert all(one.accuracy > 0.8 for one in found.standings)
     assert len(found.head.weight) == 3
+
+
+@pytest.fixture
+def search(entrant, tmp_path):
+    """Make a search over pictures of three classes, of which each look shows the same under other noise."""
+    random = np.random.default_rng(4)
+    targets = np.repeat([0, 1, 2], 40)
+    clean = random.normal(size=(3, 30))[targets] * 0.25
+
+    def look(rows=range(120)):
+        chosen = [int(getattr(row, "key", row)) for row in rows]
+        return (clean + random.normal(size=clean.shape)).astype(np.float32)[chosen]
+
+    store, run, rows = open_store(tmp_path / "workspace"), Run(tmp_path), rows_of(120)
+    features = look()
+    search = Search(
+        store=store,
+        run=run,
+        recipe=Recipe(),
+        labels=("cat", "dog", "eel"),
+        rows=rows,
+        train=rows,
+        targets=targets,
+        measured="test",
+        clock=Clock(run, 60.0, spent=0.0),
+        ledger=Ledger(run, quiet, budget=60.0),
+        features=Features(store, 32, quiet),
+        progress=quiet,
+        lead=Lead(
+            entrant=entrant, features=features, contest=judge(Recipe(), features, rows, targets, quiet)
+        ),
+    )
+    return search, look
+
+
+def test_further_views_are_added_as_long_as_each_helps(search):
+    search, look = search
+    plain = search.lead.standing
+
+    search.see_also("mirrored", look, list(range(0, 120, 2)))
+    mirrored = search.lead.standing
+    search.see_also("cropped", look, list(range(0, 120, 2)))
+
+    assert (mirrored.kind, list(search.lead.views)) == ("logistic, mirrored too", ["mirrored", "cropped"])
+    assert search.lead.standing.kind == "logistic, mirrored and cropped too"
+    assert contest.beats(plain, mirrored)
+    assert contest.beats(mirrored, search.lead.standing)
+
+
+def test_a_view_that_does_not_help_is_left_out_and_that_is_said(search):
+    search, look = search
+    before = search.lead
+
+    search.see_also("mirrored", lambda rows: look(rows)[::-1], list(range(120)))
+
+    assert search.lead is before
+    said = search.ledger.board(before.standing, ()).reasons[-1]
+    assert said.startswith("Mirrored pictures too, for the head: ")
+    assert said.endswith(" standard errors worse on 120 pictures; they are left out.")

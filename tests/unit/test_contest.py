@@ -90,7 +90,7 @@ def test_mirrored_pictures_that_are_like_more_pictures_help():
         folds=5,
         seed=0,
         step=quiet,
-        mirrored=mirrored,
+        views={"mirrored": mirrored},
     )
 
     both = next(one for one in found.standings if one.kind == "logistic, mirrored too")

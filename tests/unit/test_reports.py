@@ -319,7 +319,7 @@ def test_a_model_that_was_not_fine_tuned_has_a_short_page():
         ("nearest mean", "fitted: the nearest class mean."),
         (
             "logistic, mirrored too",
-            "fitted: logistic regression, which learned from the mirrored pictures too.",
+            "fitted: logistic regression, which learned from mirrored pictures too.",
         ),
         ("shrinkage LDA, grown", "fitted: shrinkage LDA, grown."),
     ],

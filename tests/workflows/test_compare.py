@@ -15,6 +15,12 @@ def other(tuned, run, photos, home):
     return run("finetune", photos, "--name", "small", "--set", "data.size=32", home=home)
 
 
+def run_of(model, run, home):
+    """Return the run that made a model."""
+    listed = run("run", "list", "--json", home=home).json
+    return next(one["id"] for one in listed if one["outputs"].get("model") == model)
+
+
 def test_two_reports_are_compared_picture_by_picture(other, run, home):
     said = run("report", "compare", "photos:v1", "small:v1", home=home)
     found = run("report", "compare", "photos:v1", "small:v1", "--json", home=home).json
@@ -87,11 +93,11 @@ def test_the_table_has_what_was_said_of_each_picture(tuned, run, home, tmp_path)
 
 
 def test_two_runs_are_compared_by_recipe_environment_and_result(other, run, home):
-    runs = [one["id"] for one in run("run", "list", "--json", home=home).json if one["kind"] == "finetune"]
+    first, second = (run_of(model, run, home) for model in ("photos:v1", "small:v1"))
 
-    said = run("run", "compare", runs[0], runs[1], home=home)
-    found = run("run", "compare", runs[0], runs[1], "--json", home=home).json
-    itself = run("run", "compare", runs[0], runs[0], home=home)
+    said = run("run", "compare", first, second, home=home)
+    found = run("run", "compare", first, second, "--json", home=home).json
+    itself = run("run", "compare", first, first, home=home)
 
     assert said.code == 0
     changed = {line["key"]: (line["first"], line["second"]) for line in found["recipe"]}
@@ -103,13 +109,13 @@ def test_two_runs_are_compared_by_recipe_environment_and_result(other, run, home
 
 
 def test_a_run_that_is_done_once_more_gives_the_same_to_the_last_bit(tuned, run, home):
-    first = run("run", "list", "--json", home=home).json[0]
+    first = run_of("photos:v1", run, home)
 
-    said = run("run", "reproduce", first["id"], home=home)
+    said = run("run", "reproduce", first, home=home)
 
     assert (said.code, "the same, bit for bit" in said.out) == (0, True), said
     last = run("run", "list", "--json", home=home).json[-1]
-    assert (last["id"] != first["id"], last["outputs"]["model"]) == (True, "photos-again:v1")
+    assert (last["id"] != first, last["outputs"]["model"]) == (True, "photos-again:v1")
     assert "model  photos-again:v1" in said.out
 
 

@@ -188,6 +188,22 @@ def test_of_a_recipe_what_is_set_and_what_is_about_the_same_model_stays(tmp_path
     assert plan.model == ModelSection(ref="file:b.pth", **kept)
 
 
+@pytest.mark.parametrize(
+    ("settings", "strategy", "gpus", "seconds"),
+    [
+        ([], None, ["NVIDIA H100"], 300.0),
+        ([], None, [], 0.0),
+        ([], "probe", ["NVIDIA H100"], 0.0),
+        (["train.budget=0"], None, ["NVIDIA H100"], 0.0),
+        (["train.budget=60"], None, ["NVIDIA H100"], 60.0),
+    ],
+)
+def test_with_a_gpu_auto_has_a_budget_of_its_own(monkeypatch, settings, strategy, gpus, seconds):
+    monkeypatch.setattr("regraft.jobs.machine.accelerators", lambda: gpus)
+
+    assert make_plan(None, settings, model=None, strategy=strategy).train.budget == seconds
+
+
 def test_the_recipe_of_a_run_that_another_version_recorded_is_refused_in_words(lab):
     run = Journal(lab.path / "runs").create("finetune", inputs={}, recipe={"train": {"seed": 1, "warp": 9}})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,13 +70,14 @@ def hold(
     folds: int,
     seed: int,
     step: Callable[[int, int], None],
-    mirrored: Floats | None = None,
+    views: Mapping[str, Floats] | None = None,
     rivals: bool = True,
 ) -> Contest:
     """Let the kinds of heads compete on features [n, d], by cross-validation with families kept together.
 
-    `mirrored` are the features of the same pictures, changed in a way that a label does not mind: the plain
-    head then learns from both, and is measured on the pictures as they are. Without `rivals` it stands alone.
+    `views` are features of the same pictures, changed in ways that a label does not mind, by what the
+    pictures are then, such as `mirrored`: the plain head learns from all of them, and is measured on the
+    pictures as they are. Without `rivals` it stands alone.
     """
     began = time.monotonic()
     head = probe.fit(features, targets, optim, families=families, folds=folds, seed=seed, step=step)
@@ -85,15 +86,15 @@ def hold(
     field = _Field(features, targets, probe.hold_out(targets, families, folds, seed=seed))
     entries = [(field.standing(PLAIN, head.held_out, began), head)]
     with threadpool_limits(1):
-        if mirrored is not None:
-            entries.append(field.mirrored(head, mirrored, optim))
+        if views:
+            entries.append(field.viewed(head, views, optim))
         elif rivals:
             entries += field.closed(head)
     plain = entries[0][0]
     taken = best([standing for standing, _ in entries[1:]], against=plain) or plain
     chosen = next(head for standing, head in entries if standing is taken)
     others = sorted((one for one, _ in entries if one is not taken), key=lambda one: (one.log_loss, one.kind))
-    few = mirrored is None and rivals and len(targets) <= _MOST_NEIGHBOURS
+    few = not views and rivals and len(targets) <= _MOST_NEIGHBOURS
     near = [field.neighbours()] if few else []
     return Contest(head=chosen, standings=(taken, *others, *near))
 
@@ -172,19 +173,20 @@ class _Field:
 
         return self._head(kind, learn, plain, began)
 
-    def mirrored(self, plain: Head, mirrored: Floats, optim: OptimSection) -> tuple[Standing, Head]:
-        """Return the plain head that learns from mirrored pictures too."""
+    def viewed(self, plain: Head, views: Mapping[str, Floats], optim: OptimSection) -> tuple[Standing, Head]:
+        """Return the plain head that learns from other views of each picture too."""
+        times = 1 + len(views)
 
         def learn(rows: npt.NDArray[np.int64]) -> tuple[Doubles, Doubles]:
-            both = np.concatenate([self._features[rows], mirrored[rows]])
+            seen = np.concatenate([self._features[rows], *(view[rows] for view in views.values())])
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)  # it is scored as it is
-                model = Standardised(both, np.concatenate([self._targets[rows]] * 2))
-                # C counts for each picture, of which there are twice as many
-                weight, bias = model.fit(plain.learning.C / 2, optim)
+                model = Standardised(seen, np.concatenate([self._targets[rows]] * times))
+                # C counts for each picture, of which there are so many times as many
+                weight, bias = model.fit(plain.learning.C / times, optim)
             return weight.astype(np.float64), bias.astype(np.float64)
 
-        return self._head(f"{PLAIN}, mirrored too", learn, plain, time.monotonic())
+        return self._head(f"{PLAIN}, {' and '.join(views)} too", learn, plain, time.monotonic())
 
     def neighbours(self) -> Standing:
         """Return how the best number of nearest pictures does."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from regraft.data.ingest import Added
 from regraft.data.sources.readers import expand
-from regraft.jobs import preflight
+from regraft.jobs import machine, preflight
 from regraft.jobs.auto import clock
 from regraft.jobs.fetch import check_named, fetch
 from regraft.jobs.preflight import Preflight
@@ -21,6 +21,9 @@ from regraft.workspace.datasets import Datasets
 
 #: Keys about the weights that a recipe names, which say nothing of others.
 _OF_WEIGHTS = ("weights", "weights_prefix", "architecture", "partial")
+
+#: Seconds for which `auto` looks for what is best where there is a GPU, and nothing is said of a budget.
+GPU_BUDGET = 300.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,12 +46,18 @@ def make_plan(
     epochs: int | None = None,
     budget: str | float | None = None,
 ) -> Recipe:
-    """Read a recipe, with what is said in words of its own in place of what it says."""
+    """Read a recipe, with what is said in words of its own in place of what it says.
+
+    Where there is a GPU, `auto` has a budget, unless one is given: 0 is none.
+    """
     seconds = None if budget is None else clock.parse(budget)
     short = {"train.strategy": strategy, "train.epochs": epochs, "train.budget": seconds}
     given = [f"{key}={value}" for key, value in short.items() if value is not None]
     traced = trace(recipe, [*given, *settings])
     plan = traced.recipe
+    if plan.train.strategy == "auto" and traced.origin("train.budget").kind == "default":
+        budgeted = GPU_BUDGET if machine.accelerators() else 0.0
+        plan = plan.model_copy(update={"train": plan.train.model_copy(update={"budget": budgeted})})
     changes = {} if model is None else left_behind(traced, model) | {"ref": model}
     if plan.model.synonyms:  # the run may go on from another folder
         changes["synonyms"] = str(expand(plan.model.synonyms).absolute())

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from regraft.recipe import Recipe
 from regraft.records import ModelVersion, Precision, Version
 
+#: How much of each side that is seen otherwise is seen from closer.
+_CLOSER = 0.75
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entrant:
@@ -44,9 +47,15 @@ class Entrant:
             changes["eval"] = recipe.eval.model_copy(update={"precision": self.precision})
         return recipe.model_copy(update=changes)
 
-    def seeing(self, *, size: int | None = None, resize: str | None = None) -> Entrant:
+    def closer(self) -> Entrant:
+        """Return the same backbone with a view of the middle of each picture alone, at the same size."""
+        return self.seeing(resize="crop", crop=_CLOSER * self.model.input.crop)
+
+    def seeing(
+        self, *, size: int | None = None, resize: str | None = None, crop: float | None = None
+    ) -> Entrant:
         """Return the same backbone with another view."""
-        asked = {"size": size, "resize": resize}
+        asked = {"size": size, "resize": resize, "crop": crop}
         update = {key: value for key, value in asked.items() if value is not None}
         spec = self.model.input.model_copy(update=update)
         return Entrant(

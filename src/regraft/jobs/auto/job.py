@@ -98,7 +98,7 @@ def run_auto(
                 features.look(native, train)
                 search.keep_for_the_end(native)
                 screening.screen(search)
-                _mirror(search)
+                _more_views(search)
                 tuning.tune(search, changes.harmless)
             except Enough as end:
                 ledger.say(str(end))
@@ -123,9 +123,12 @@ def _say_kind(search: Search) -> None:
     search.ledger.say(f"Head: {taken.kind}, log-loss {taken.log_loss:.3f}; it {why} ({others}).")
 
 
-def _mirror(search: Search) -> None:
-    """Let the head learn from mirrored pictures too, where that helps."""
-    search.mirror(CHANGES["flip"][2], screening.places(search))
+def _more_views(search: Search) -> None:
+    """Let the head learn from pictures that are mirrored, and seen from closer, where that helps."""
+    entrant, places = search.lead.entrant, screening.places(search)
+    flip = CHANGES["flip"][2]
+    search.see_also("mirrored", lambda rows: search.features.changed(entrant, rows, flip, "flip"), places)
+    search.see_also("cropped", lambda rows: search.features.of(entrant.closer(), rows), places)
 
 
 def _curve(search: Search) -> tuple[CurvePoint, ...]:

@@ -1,4 +1,4 @@
-"""The search for what is best on the train pictures: views, backbones, mirrored pictures, then tuning.
+"""The search for what is best on the train pictures: sizes, backbones, more views of each, then tuning.
 
 Everything is judged out of fold, or on held-out pictures, within train (and `val`, where that measures
 nothing): the split that the result is measured on is never looked at.
@@ -7,8 +7,8 @@ nothing): the split that the result is measured on is never looked at.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from regraft.engine.predict import Floats
 from regraft.engine.probe import Targets
 from regraft.jobs.auto.clock import Clock
 from regraft.jobs.auto.entrant import Entrant
-from regraft.jobs.auto.features import Change, Features
+from regraft.jobs.auto.features import Features
 from regraft.jobs.auto.ledger import Ledger
 from regraft.progress import Progress
 from regraft.recipe import Recipe
@@ -38,8 +38,8 @@ class Lead:
     #: Of the train pictures.
     features: Floats
     contest: Contest
-    #: Features of the mirrored pictures, where the head learned from them too.
-    mirrored: Floats | None = None
+    #: Features of other views of the pictures that the head learned from too, such as `mirrored`.
+    views: Mapping[str, Floats] = field(default_factory=dict)
     tuned: ModelVersion | None = None
     #: How the tuned net did on the pictures that it was chosen by.
     tuned_standing: Standing | None = None
@@ -81,7 +81,7 @@ class Search:
         places: Sequence[int] | None = None,
         *,
         rivals: bool = True,
-        mirrored: Floats | None = None,
+        views: Mapping[str, Floats] | None = None,
     ) -> Contest:
         """Let heads compete on the features of the train pictures, or of some of them."""
         return judge(
@@ -91,7 +91,7 @@ class Search:
             self.targets if places is None else self.targets[list(places)],
             self.progress,
             rivals=rivals,
-            mirrored=mirrored,
+            views=views,
         )
 
     def keep_for_the_end(self, entrant: Entrant, *, times: int = 1) -> None:
@@ -136,39 +136,52 @@ class Search:
         self.ledger.say(f"{words}, which is not better beyond doubt; {self.lead.entrant.view} stays.")
         return False
 
-    def mirror(self, change: Change, places: list[int]) -> None:
-        """Let the head learn from mirrored pictures too, where that is better beyond doubt.
+    def see_also(self, name: str, features_of: Callable[[Sequence[Row]], Floats], places: list[int]) -> None:
+        """Let the head learn from another view of each picture too, where that is better beyond doubt.
 
-        The pictures at some places are tried first.
+        `name` is what pictures are in it, such as `mirrored`. Those at some places are tried first.
         """
-        lead = self.lead
-        for tried in (places, list(range(len(self.train)))):
-            if not self.can(lead.entrant, len(tried)):
-                self.ledger.say("There is no time to let the head learn from mirrored pictures too.")
+        everything = list(range(len(self.train)))
+        for tried in (places, everything):
+            if not self.can(self.lead.entrant, len(tried)):
+                self.ledger.say(f"There is no time to let the head learn from {name} pictures too.")
                 return
-            rows = [self.train[place] for place in tried]
             began = time.monotonic()
-            mirrored = self.features.changed(lead.entrant, rows, change, "flip")
+            view = features_of([self.train[place] for place in tried])
             seconds = time.monotonic() - began
-            found = self.judge(lead.features[tried], tried, mirrored=mirrored)
-            both = next((one for one in found.standings if one.kind != contest.PLAIN), None)
-            alone = next((one for one in found.standings if one.kind == contest.PLAIN), None)
-            if both is None or alone is None:
+            found = self._with_view(name, view, tried)
+            if found is None:
                 return
-            self.ledger.add(lead.entrant, both, pictures=len(tried), seconds=seconds)
-            errors = contest.gain(alone.losses, both.losses)
-            way = "better" if errors > 0 else "worse"
-            words = f"Mirrored pictures too, for the head: {abs(errors):.1f} standard errors {way}"
-            words += f" on {len(tried)} pictures"
-            if errors <= 1 or len(tried) == len(self.train):
+            heads, after, errors = found
+            self.ledger.add(self.lead.entrant, after, pictures=len(tried), seconds=seconds)
+            if errors <= 1 or tried == everything:
                 break
-        if found.standings[0] is both and contest.beats(lead.contest.standings[0], both):
-            self.lead = replace(lead, contest=found, mirrored=mirrored)
+        leading = self.lead.contest.standings[0]
+        words = f"{name.capitalize()} pictures too, for the head: {abs(errors):.1f} standard errors "
+        words += f"{'better' if errors > 0 else 'worse'} on {len(tried)} pictures"
+        if tried == everything and heads.standings[0] is after and contest.beats(leading, after):
+            self.lead = replace(self.lead, contest=heads, views={**self.lead.views, name: view})
             self.ledger.say(f"{words}; they are taken.")
         else:
-            fewer = both is not None and both.accuracy < lead.contest.standings[0].accuracy
-            but = f"{words}, but fewer are named rightly" if errors > 1 and fewer else words
+            fewer = errors > 1 and after.accuracy < leading.accuracy
+            but = f"{words}, but fewer are named rightly" if fewer else words
             self.ledger.say(f"{but}; they are left out.")
+
+    def _with_view(
+        self, name: str, view: Floats, places: list[int]
+    ) -> tuple[Contest, Standing, float] | None:
+        """Return the heads, the one that learns from one more view too, and its gain over that without.
+
+        The gain is in standard errors. None where there are too few pictures to tell.
+        """
+        known = self.lead.features[places]
+        earlier = {one: features[places] for one, features in self.lead.views.items()}
+        heads = self.judge(known, places, views={**earlier, name: view})
+        fewer = self.judge(known, places, views=earlier) if earlier else heads
+        before, after = _of_views(fewer, bool(earlier)), _of_views(heads, True)
+        if before is None or after is None:
+            return None
+        return heads, after, contest.gain(before.losses, after.losses)
 
 
 def judge(
@@ -179,7 +192,7 @@ def judge(
     progress: Progress,
     *,
     rivals: bool = True,
-    mirrored: Floats | None = None,
+    views: Mapping[str, Floats] | None = None,
 ) -> Contest:
     """Let heads compete on the features of some pictures, under a recipe.
 
@@ -193,7 +206,7 @@ def judge(
         folds=recipe.eval.folds,
         seed=recipe.train.seed,
         step=_telling(progress),
-        mirrored=mirrored,
+        views=views,
         rivals=rivals,
     )
 
@@ -214,6 +227,11 @@ def sample(targets: Targets, count: int, *, seed: int) -> list[int]:
     part = (count - 2 * len(classes)) / rest if rest else 0.0
     chosen = [members[: 2 + int(part * max(0, len(members) - 2))] for members in families]
     return sorted(np.concatenate(chosen).tolist())
+
+
+def _of_views(found: Contest, more: bool) -> Standing | None:
+    """Return how the plain head did, that learned from more views than one or not."""
+    return next((one for one in found.standings if (one.kind != contest.PLAIN) is more), None)
 
 
 def _telling(progress: Progress) -> Callable[[int, int], None]:

@@ -196,7 +196,7 @@ class _Tuner:
         found = search.judge(
             lead.features[learned],
             learned,
-            mirrored=None if lead.mirrored is None else lead.mirrored[learned],
+            views={name: features[learned] for name, features in lead.views.items()},
         )
         asked = [self._rows[one] for one in self.learners.chosen_by]
         features = search.features.of(lead.entrant, asked)
