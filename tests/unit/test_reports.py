@@ -296,6 +296,14 @@ def test_a_hundred_classes_are_shown_as_confused_pairs():
     )
 
 
+def test_the_matrix_has_counts_and_percent_of_each_row():
+    page = html.render(report(metrics=metrics(confusion=((64, 6), (0, 67)))), {})
+
+    cells = re.findall(r'<span class="raw">(\d+)</span><span class="part">(\d+)</span>', page)
+    assert cells == [("64", "91"), ("6", "9"), ("0", "0"), ("67", "100")]
+    assert '<input type="checkbox" id="normalised">' in page
+
+
 def test_forty_classes_still_have_a_matrix():
     page = html.render(many(40), {})
 
