@@ -14,7 +14,7 @@ from PIL import Image
 import regraft
 from regraft.cli.live import duration, metrics_line
 from regraft.cli.main import main
-from regraft.errors import ConflictError, InvalidError, NotFoundError
+from regraft.errors import ConflictError, InvalidError, InvalidRecipe, NotFoundError
 from regraft.recipe import Recipe
 from regraft.store.journal import Journal
 
@@ -140,6 +140,16 @@ def test_a_fine_tuning_that_was_stopped_on_request_is_resumed(workspace, sleepin
     ]
     assert (result.run.status, result.model) == ("done", "photos:v1")
     assert result.report == workspace.reports.get("photos:v1")
+
+
+def test_a_run_that_another_version_recorded_is_not_trained_longer(workspace, journal):
+    run = journal.create("finetune", inputs={}, recipe={"train": {"warp": 9}})
+
+    with pytest.raises(InvalidRecipe) as caught:
+        workspace.runs.extend(run.record.id, epochs="+1")
+
+    assert str(caught.value) == f"run:{run.record.id}: Unknown key 'warp' in 'train'."
+    assert caught.value.hint == "Another version of Regraft has recorded it, and can read it."
 
 
 def test_a_run_that_fails_says_how_it_is_resumed(journal, command):

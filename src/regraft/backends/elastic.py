@@ -21,7 +21,7 @@ from regraft import durable, errors
 from regraft.backends.worker import OUTCOME, PROCESS, PROGRESS, Outcome, Process
 from regraft.errors import InvalidError, InvalidRecipe, RegraftError, RunError, RunStopped
 from regraft.progress import Progress
-from regraft.recipe import Recipe
+from regraft.recipe import Recipe, recorded
 from regraft.records import Record, decode
 from regraft.store.journal import Run
 from regraft.store.opening import Store
@@ -100,7 +100,7 @@ def launch(store: Store, run: Run, devices: int, progress: Progress) -> None:
 
     Raises what the first of them raised that failed, and RunError where one was killed.
     """
-    check(devices, Recipe.model_validate(run.record.recipe))
+    check(devices, recorded(run.record))
     for left in run.path.glob(f"{_FOLDER}*"):  # by a process that was killed
         durable.remove_folder(left)
     team = _Team(store, run, devices)

@@ -9,7 +9,7 @@ from regraft.errors import IntegrityError
 from regraft.jobs.evaluate import measure
 from regraft.jobs.finetune import finetune
 from regraft.progress import Progress
-from regraft.recipe import Recipe
+from regraft.recipe import recorded
 from regraft.records import Kind, Report, Version
 from regraft.refs import parse
 from regraft.store.journal import Run
@@ -56,7 +56,7 @@ def train_along(store: Store, run: Run, progress: Progress) -> None:
     with lease(store.storage):
         model = _pinned(store, "models", inputs["model"], inputs["model_digest"])
         dataset = _pinned(store, "datasets", inputs["dataset"], inputs["dataset_digest"])
-        recipe = Recipe.model_validate(run.record.recipe)
+        recipe = recorded(run.record)
         tune.train_along(
             tune.describe(store, run, model, dataset, recipe, split=inputs["split"], progress=progress)
         )

@@ -11,7 +11,7 @@ from regraft.jobs.auto.entrant import Entrant
 from regraft.jobs.auto.job import run_auto
 from regraft.jobs.fit import fit
 from regraft.progress import Progress
-from regraft.recipe import Recipe
+from regraft.recipe import Recipe, recorded
 from regraft.records import DatasetVersion, Lineage, ModelVersion, Precision, Version
 from regraft.store.journal import Run
 from regraft.store.opening import Store
@@ -31,7 +31,7 @@ def finetune(
 
     `launch` trains in several processes. A run that was cut off goes on from its latest checkpoint.
     """
-    recipe = Recipe.model_validate(run.record.recipe)  # nothing in it is left open
+    recipe = recorded(run.record)
     name, split = run.record.inputs["name"], run.record.inputs["split"]
     data = dataset.read(DatasetVersion)
     rows = list(read_rows(store.blobs, data.segments))

@@ -3,6 +3,7 @@
 from regraft.recipe.descriptions import descriptions, schema
 from regraft.recipe.drafts import Origin
 from regraft.recipe.reading import Traced, read, trace
+from regraft.recipe.recorded import recorded
 from regraft.recipe.sections import (
     DataSection,
     EvalSection,
@@ -30,6 +31,7 @@ __all__ = [
     "check",
     "descriptions",
     "read",
+    "recorded",
     "schema",
     "trace",
     "write",

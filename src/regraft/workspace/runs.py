@@ -12,7 +12,7 @@ from typing import Any
 from regraft.backends import local
 from regraft.errors import ConflictError, InvalidError
 from regraft.progress import Progress
-from regraft.recipe import Recipe
+from regraft.recipe import recorded
 from regraft.records import Report, RunRecord
 from regraft.refs import parse
 from regraft.store.journal import Run
@@ -101,7 +101,7 @@ class Runs:
         """Train longer after the end, in a new run: `"+10"` is ten epochs more, `30` is thirty in all."""
         old = self._finetuning(run_id)
         record = old.record
-        recipe = Recipe.model_validate(record.recipe)
+        recipe = recorded(record)
         if recipe.train.strategy == "auto":
             raise InvalidError(
                 f"Run {old.id} cannot train longer: 'auto' finds out what to train, and for how long.",

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from regraft.errors import InvalidError, InvalidRecipe
-from regraft.recipe import Recipe, Traced, check, trace
+from regraft.recipe import Recipe, Traced, recorded, trace
 from regraft.store.opening import Store
 
 #: How a recipe is written that a run tells.
@@ -18,7 +18,7 @@ def find(store: Store, recipe: Recipe | str | Path | None) -> Recipe | str | Pat
     """Return the recipe of a run, where one is named: `run:latest`; all else as it is.
 
     A run's recipe leaves nothing open, so that it gives the same again. Raises NotFoundError for a run that
-    there is not, InvalidError for one that had no recipe, or has one that this version does not understand.
+    there is not, InvalidError for one that had no recipe, InvalidRecipe for one that is not understood.
     """
     if recipe is None or isinstance(recipe, Recipe) or not str(recipe).startswith(_RUN):
         return recipe
@@ -29,14 +29,7 @@ def find(store: Store, recipe: Recipe | str | Path | None) -> Recipe | str | Pat
             hint="Name a fine-tuning; `regraft run list` shows them.",
             where=str(recipe),
         )
-    try:
-        return check(record.recipe)
-    except InvalidRecipe as error:
-        raise InvalidRecipe(
-            f"{recipe}: {error}",
-            hint="Another version of Regraft has recorded it, and can read it.",
-            where=error.where,
-        ) from None
+    return recorded(record)
 
 
 def trace_from(store: Store, recipe: Recipe | str | Path | None, settings: Iterable[str] = ()) -> Traced:

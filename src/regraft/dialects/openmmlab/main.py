@@ -15,7 +15,7 @@ from regraft.dialects.openmmlab import configs, tables
 from regraft.dialects.openmmlab import translate as translating
 from regraft.dialects.openmmlab.translate import Imported
 from regraft.errors import InvalidError, NotFoundError
-from regraft.recipe import Recipe, write
+from regraft.recipe import recorded, write
 from regraft.store.journal import Run
 from regraft.workspace.main import FinetuneResult, Workspace
 from regraft.workspace.runs import RunResult
@@ -96,7 +96,7 @@ def resume(workspace: Workspace, words: str | Path, *, epochs: int | None = None
     folder = expand(words)
     run = _run(workspace, folder) if folder.is_dir() else workspace.runs.get(_checked(str(words)))
     record = run.record
-    longer = epochs is not None and epochs > Recipe.model_validate(record.recipe).train.epochs
+    longer = epochs is not None and epochs > recorded(record).train.epochs
     if record.status == "done" and longer and epochs is not None:
         result = workspace.runs.extend(run.id, epochs=epochs)
     else:
