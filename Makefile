@@ -46,6 +46,7 @@ check: static test
 bench: setup
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/run.py peers
+	$(BIN)/python bench/run.py auto
 
 clean:
 	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -26,7 +26,7 @@ Terminated                  no error: like KeyboardInterrupt, of which it is a k
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import ClassVar
 
@@ -148,3 +148,9 @@ def did_you_mean(name: str, known: Iterable[str], *, otherwise: str = "") -> str
     """Return a hint that names the closest known name, or else `otherwise`."""
     near = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"Did you mean {near[0]!r}?" if near else otherwise
+
+
+def listed(names: Sequence[str], *, most: int = 5) -> str:
+    """Return some names for a sentence, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(map(repr, names[:most])) + (f" and {more} more" if more > 0 else "")

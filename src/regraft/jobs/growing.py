@@ -16,7 +16,7 @@ from regraft.data.ingest import Added
 from regraft.data.sources.listing import Listing, natural
 from regraft.engine import probe, statistics_head
 from regraft.engine.statistics_head import Statistics
-from regraft.errors import InvalidError
+from regraft.errors import InvalidError, listed
 from regraft.jobs import evaluate, machine, statistics, trust
 from regraft.jobs.features import features_of
 from regraft.jobs.precision import fastest_precision
@@ -97,12 +97,12 @@ def _labels(model: Version, net: ModelVersion, listing: Listing, *, new_class: b
     new = sorted(given - set(net.labels), key=natural)
     if new_class and not new:
         raise InvalidError(
-            f"The model {str(model)!r} knows {statistics.named(sorted(given, key=natural))} already.",
+            f"The model {str(model)!r} knows {listed(sorted(given, key=natural))} already.",
             hint="More pictures of a class: regraft model add-data. Another name for it: --label NAME.",
         )
     if not new_class and new:
         raise InvalidError(
-            f"The model {str(model)!r} knows no class {statistics.named(new)}.",
+            f"The model {str(model)!r} knows no class {listed(new)}.",
             hint="Teach it one: regraft model add-class. Or say which it is: --label NAME.",
         )
     return tuple(sorted({*net.labels, *given}, key=natural))
@@ -133,7 +133,7 @@ def _check(added: Added, rows: list[Row], fresh: list[Row], *, labels: set[str],
     refused = f" The first file that cannot be used: {added.refused[0].reason}." if added.refused else ""
     untaught = sorted(labels - {row.label for row in fresh}, key=natural)
     if not fresh or untaught:
-        whose = f" of {statistics.named(untaught)}" if untaught else ""
+        whose = f" of {listed(untaught)}" if untaught else ""
         raise InvalidError(
             f"There is no new picture{whose} to learn from.{refused}",
             hint="Three of a class are the least: some are kept to measure on. See regraft dataset info "

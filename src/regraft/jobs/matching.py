@@ -6,10 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from regraft.errors import InvalidError, MismatchError, did_you_mean
-
-#: Names that a sentence has room for.
-_NAMED = 5
+from regraft.errors import InvalidError, MismatchError, did_you_mean, listed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,25 +44,19 @@ def match(
             notes.append(f"{label!r} is taken for the model's {same[0]!r}.")
     if not known:
         raise MismatchError(
-            f"The model knows none of the dataset's labels: {names([*filter(counts.get, labels)])}.",
-            hint=f"It knows {names(model)}. "
+            f"The model knows none of the dataset's labels: {listed([*filter(counts.get, labels)])}.",
+            hint=f"It knows {listed(model)}. "
             "Labels are matched by name; --rename OLD=NEW says which is which.",
         )
     if lost := [label for label in labels if counts[label] and label not in known]:
         pictures = sum(counts[label] for label in lost)
         notes.append(
-            f"Left out, since the model does not know their labels: {pictures:,} pictures of {names(lost)}. "
+            f"Left out, since the model does not know their labels: {pictures:,} pictures of {listed(lost)}. "
             "The numbers do not speak for these."
         )
     if missing := [name for name in model if name not in known.values()]:
-        notes.append(f"Labels of the model without pictures here: {names(missing)}.")
+        notes.append(f"Labels of the model without pictures here: {listed(missing)}.")
     return Matching(known=known, notes=tuple(notes))
-
-
-def names(labels: Sequence[str]) -> str:
-    """List some names, and say how many more there are."""
-    more = len(labels) - _NAMED
-    return ", ".join(map(repr, labels[:_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 def _check(renames: Mapping[str, str], labels: Sequence[str], model: Sequence[str]) -> None:
@@ -74,7 +65,7 @@ def _check(renames: Mapping[str, str], labels: Sequence[str], model: Sequence[st
             if name not in there:
                 raise InvalidError(
                     f"The {whose} has no label {name!r}.",
-                    hint=did_you_mean(name, there, otherwise=f"It has {names(there)}."),
+                    hint=did_you_mean(name, there, otherwise=f"It has {listed(there)}."),
                     where=f"{old}={new}",
                 )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from regraft import suggest
 from regraft.data.assembly import read_refused
-from regraft.errors import InvalidError, InvalidRecipe, MismatchError
+from regraft.errors import InvalidError, InvalidRecipe, MismatchError, listed
 from regraft.jobs.precision import fastest_precision, fastest_training
 from regraft.progress import Progress
 from regraft.recipe import Recipe
@@ -238,7 +238,7 @@ def notes(dataset: DatasetVersion, split: str) -> tuple[str, ...]:
     warnings = []
     few = [label for label, count in dataset.splits.get("train", {}).items() if count < FEW_TO_LEARN]
     if few:
-        warnings.append(f"Learned from fewer than {FEW_TO_LEARN} pictures: {_names(few)}.")
+        warnings.append(f"Learned from fewer than {FEW_TO_LEARN} pictures: {listed(few)}.")
     if split == "val" and not dataset.splits.get("test"):
         warnings.append("There is no test split: measured on 'val', which nothing was chosen by.")
     count = sum(dataset.splits[split].values())
@@ -246,9 +246,5 @@ def notes(dataset: DatasetVersion, split: str) -> tuple[str, ...]:
         warnings.append(f"Fewer than {FEW} pictures to measure on ({count}): the interval is wide.")
     lone = [label for label in dataset.labels if label not in dataset.splits[split]]
     if lone:
-        warnings.append(f"Not measured, for want of pictures in {split!r}: {_names(lone)}.")
+        warnings.append(f"Not measured, for want of pictures in {split!r}: {listed(lone)}.")
     return tuple(warnings)
-
-
-def _names(labels: list[str]) -> str:
-    return ", ".join(map(repr, labels[:5])) + (", ..." if len(labels) > 5 else "")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from safetensors.numpy import load, save
 
@@ -11,7 +9,7 @@ from regraft.engine import probe, statistics_head
 from regraft.engine.predict import Floats
 from regraft.engine.probe import Targets
 from regraft.engine.statistics_head import Statistics
-from regraft.errors import InvalidError, MismatchError, RegraftError
+from regraft.errors import InvalidError, MismatchError, RegraftError, listed
 from regraft.jobs.features import features_of
 from regraft.jobs.precision import fastest_precision
 from regraft.jobs.preflight import own_rows
@@ -85,12 +83,7 @@ def notes(model: ModelVersion, measured: set[str]) -> tuple[str, ...]:
     growth = model.growth
     if growth is None:
         return ()
-    what = f"new pictures of {named(growth.classes)}" if growth.classes else "new pictures"
+    what = f"new pictures of {listed(growth.classes)}" if growth.classes else "new pictures"
     said = f"The head grew: {growth.pictures:,} {what} joined what was known of {growth.known:,} others."
     rest = [label for label in model.labels if label not in measured]
-    return (said, f"Not measured, for want of pictures: {named(rest)}.") if rest else (said,)
-
-
-def named(labels: Sequence[str]) -> str:
-    """Write some labels in a sentence, the first few of many."""
-    return ", ".join(map(repr, labels[:5])) + (", ..." if len(labels) > 5 else "")
+    return (said, f"Not measured, for want of pictures: {listed(rest)}.") if rest else (said,)
