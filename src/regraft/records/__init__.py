@@ -1,0 +1,101 @@
+"""What is stored: frozen records, and the one canonical JSON in which they stand on disk.
+
+The digest of a version is the sha256 of its canonical JSON. No record holds a time or a path of the
+machine, so that the same inputs give the same digest wherever and whenever they are used. (Row tables are
+Parquet, which another release of pyarrow may write in other bytes: another version of the same rows.)
+"""
+
+from regraft.records.base import Kind, Record, Version, canonical, decode, digest, encode
+from regraft.records.datasets import (
+    Checkup,
+    Correction,
+    DatasetVersion,
+    Example,
+    Finding,
+    Refused,
+    Row,
+    Segment,
+    Severity,
+    SplitRule,
+)
+from regraft.records.models import (
+    Board,
+    BoardRow,
+    Candidate,
+    CurvePoint,
+    Epoch,
+    Growth,
+    HeadKind,
+    InputSpec,
+    Learning,
+    Lineage,
+    LoadReport,
+    ModelVersion,
+    Precision,
+    Training,
+    Trust,
+)
+from regraft.records.predictions import Explanation, Label, Neighbour, Prediction, Suggestion
+from regraft.records.reports import (
+    Baseline,
+    Bin,
+    ClassScores,
+    Difference,
+    Interval,
+    Metrics,
+    Mistake,
+    Report,
+    SliceScores,
+)
+from regraft.records.runs import RemoteFile, RunRecord
+
+__all__ = [
+    "Baseline",
+    "Bin",
+    "Board",
+    "BoardRow",
+    "Candidate",
+    "Checkup",
+    "ClassScores",
+    "Correction",
+    "CurvePoint",
+    "DatasetVersion",
+    "Difference",
+    "Epoch",
+    "Example",
+    "Explanation",
+    "Finding",
+    "Growth",
+    "HeadKind",
+    "InputSpec",
+    "Interval",
+    "Kind",
+    "Label",
+    "Learning",
+    "Lineage",
+    "LoadReport",
+    "Metrics",
+    "Mistake",
+    "ModelVersion",
+    "Neighbour",
+    "Precision",
+    "Prediction",
+    "Record",
+    "Refused",
+    "RemoteFile",
+    "Report",
+    "Row",
+    "RunRecord",
+    "Segment",
+    "Severity",
+    "SliceScores",
+    "SplitRule",
+    "Suggestion",
+    "Training",
+    "Trust",
+    "Version",
+    "canonical",
+    "decode",
+    "digest",
+    "encode",
+]
