@@ -1,11 +1,15 @@
 """Two models on the same pictures: differences that are there are found, and chance is not called one."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
 from regraft.data.slicing import LEAST
-from regraft.engine import comparing, slices
+from regraft.engine import comparing, probe, slices
+from regraft.engine.predict import scores
 from regraft.engine.scoring import Scored
+from regraft.recipe import OptimSection
 
 ALONE = np.arange(200)
 
@@ -48,6 +52,66 @@ def test_two_models_that_differ_by_chance_alone_are_hardly_ever_called_different
         called += comparing.probability(right, also, ALONE) < comparing.LEVEL
 
     assert called <= 5
+
+
+def called_different(one, other):
+    """Tell whether a verdict would name any number in which two models differ."""
+    chance = comparing.probability(
+        one.predicted == one.targets, other.predicted == other.targets, ALONE[: one.count]
+    )
+    return chance < comparing.LEVEL or bool(comparing.beside_accuracy(one, other, ALONE[: one.count]))
+
+
+def test_models_that_differ_by_chance_are_hardly_ever_called_different_in_anything():
+    random = np.random.default_rng(5)
+    called = 0
+    for _ in range(100):
+        targets = random.integers(0, 2, 140)
+        hard = random.normal(1.5, 1.5, 140)  # the same for both
+        models = []
+        for _ in range(2):
+            margin = hard + random.normal(0, 0.7, 140)
+            right = 1 / (1 + np.exp(-margin))
+            models.append(
+                Scored(np.where(np.eye(2)[targets] == 1, right[:, None], 1 - right[:, None]), targets)
+            )
+        called += called_different(*models)
+
+    assert called <= 5
+
+
+def test_heads_that_differ_by_their_seed_alone_are_hardly_ever_called_different():
+    random = np.random.default_rng(6)
+    targets = np.arange(300) % 3
+    features = (random.normal(size=(3, 12))[targets] * 0.7 + random.normal(size=(300, 12))).astype(np.float32)
+    learned, asked = np.arange(160), np.arange(160, 300)
+    said = []
+    for seed in range(15):
+        sample = np.random.default_rng(seed).permutation(learned)[:140]
+        head = probe.fit(
+            features[sample],
+            targets[sample],
+            OptimSection(),
+            folds=5,
+            seed=seed,
+            step=lambda done, total: None,
+        )
+        said.append(Scored(scores(features[asked], head.weight, head.bias, head.temperature), targets[asked]))
+
+    called = [called_different(one, other) for one, other in combinations(said, 2)]
+
+    assert len(called) == 105
+    assert sum(called) <= 5
+
+
+def test_models_that_are_right_alike_and_otherwise_sure_differ_in_log_loss():
+    random = np.random.default_rng(7)
+    targets = random.integers(0, 2, 200)
+    said = np.where(random.random(200) < 0.9, targets, 1 - targets)
+    modest, sure = (Scored(np.eye(2)[said] * (2 * top - 1) + 1 - top, targets) for top in (0.6, 0.9))
+
+    assert comparing.probability(modest.predicted == targets, sure.predicted == targets, ALONE) == 1
+    assert comparing.beside_accuracy(modest, sure, ALONE) == ("log_loss", "brier_score")
 
 
 def test_a_model_that_is_better_is_told_by_a_paired_interval():

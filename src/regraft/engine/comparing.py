@@ -12,6 +12,10 @@ from regraft.records import Difference, Interval
 
 #: A difference is called one where chance alone would show as large a one less often than this.
 LEVEL = 0.05
+#: Of numbers that are tested beside accuracy; so little that all together find no more than LEVEL by chance.
+STRICT = 0.01
+#: Those, which may tell models apart that are right about the same pictures.
+_BESIDE = ("log_loss", "brier_score")
 
 #: Random changes of signs, and how many are tried at once.
 _FLIPS, _AT_ONCE = 20_000, 2_000
@@ -20,16 +24,16 @@ _COMPARED = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "brier_sco
 
 
 def probability(
-    before: npt.NDArray[np.bool_],
-    after: npt.NDArray[np.bool_],
+    before: npt.NDArray[np.bool_] | npt.NDArray[np.float64],
+    after: npt.NDArray[np.bool_] | npt.NDArray[np.float64],
     members: npt.NDArray[np.int64],
     *,
     seed: int = 0,
 ) -> float:
-    """Return how often chance alone changes as much what is right [n] of pictures of some families [n].
+    """Return how often chance alone changes as much a number [n] of each picture, of some families [n].
 
-    Two-sided. Of pictures that have nothing to do with each other it is McNemar's exact test (1947); what a
-    family gained or lost changes its sign as a whole.
+    Two-sided. What a family gained or lost changes its sign as a whole. Of what is right or wrong of
+    pictures that have nothing to do with each other it is McNemar's exact test (1947).
     """
     nets = np.bincount(members, weights=after.astype(float) - before)
     nets = nets[nets != 0]
@@ -40,9 +44,14 @@ def probability(
     seen, count = abs(nets.sum()), 0
     random = np.random.default_rng(seed)
     for _ in range(_FLIPS // _AT_ONCE):
-        signs = random.choice((-1.0, 1.0), (_AT_ONCE, len(nets)))
+        signs = 2.0 * random.integers(0, 2, (_AT_ONCE, len(nets)), dtype=np.int8) - 1
         count += int((np.abs(signs @ nets) >= seen - 1e-9).sum())
     return (1 + count) / (1 + _FLIPS)
+
+
+def beside_accuracy(one: Scored, other: Scored, members: npt.NDArray[np.int64]) -> tuple[str, ...]:
+    """Return in which other numbers two models differ, whose accuracy may be the same."""
+    return tuple(name for name in _BESIDE if probability(one.each[name], other.each[name], members) < STRICT)
 
 
 def differences(

@@ -62,8 +62,8 @@ class Scored:
 
     def _measure(self, weights: Floats, ranked: bool) -> Numbers:
         total = weights.sum(axis=1, keepdims=True)
-        means = weights @ np.stack(list(self._each.values()), axis=1) / total
-        whole = {name: means[:, place] for place, name in enumerate(self._each)}
+        means = weights @ np.stack(list(self.each.values()), axis=1) / total
+        whole = {name: means[:, place] for place, name in enumerate(self.each)}
         tables, classes = _from_confusion(self.confusion(weights))
         whole |= tables
         whole["calibration_error"] = self._calibration_error(weights / total)
@@ -79,7 +79,7 @@ class Scored:
         return Numbers(whole=whole, classes=classes)
 
     @cached_property
-    def _each(self) -> dict[str, Floats]:
+    def each(self) -> dict[str, Floats]:
         """What a number is the mean of, over the pictures."""
         own = self.scores[np.arange(self.count), self.targets]
         beaten = (self.scores > own[:, None]).sum(axis=1)
@@ -97,8 +97,8 @@ class Scored:
 
     def proportions(self) -> dict[str, npt.NDArray[np.bool_]]:
         """Return by name what is right of each picture [n], of the numbers that are such means."""
-        names = [name for name in self._each if name.endswith("accuracy")]
-        return {name: self._each[name] > 0 for name in names}
+        names = [name for name in self.each if name.endswith("accuracy")]
+        return {name: self.each[name] > 0 for name in names}
 
     def confusion(self, weights: Floats | None = None) -> Floats:
         """Return how often [b, classes, classes] a class in the rows was called one of the columns."""

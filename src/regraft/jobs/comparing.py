@@ -18,9 +18,6 @@ from regraft.jobs.predictions import Said
 from regraft.records import Difference, Report, Version
 from regraft.store.opening import Store
 
-#: Numbers that tell what accuracy tells.
-_OF_RIGHT = ("accuracy", "balanced_accuracy", "macro_f1")
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
@@ -168,7 +165,13 @@ def _pair(first: Version, second: Version, one: Report, two: Report, both: _Both
         fixed=_changes(one.labels, both, fixed.tolist()),
         broken=_changes(one.labels, both, broken.tolist()),
         p_value=p_value,
-        verdict=_verdict(one.model_ref, two.model_ref, p_value, len(fixed), len(broken), numbers),
+        verdict=_verdict(
+            one.model_ref,
+            two.model_ref,
+            p_value,
+            len(fixed) > len(broken),
+            comparing.beside_accuracy(a, b, members),
+        ),
         classes=tuple(
             ClassChange(
                 label=label,
@@ -217,17 +220,11 @@ def _changes(labels: Sequence[str], both: _Both, places: Sequence[int]) -> tuple
     )
 
 
-def _verdict(
-    first: str, second: str, p_value: float, fixed: int, broken: int, numbers: dict[str, Difference]
-) -> str:
-    """Say whether accuracy differs, and which other numbers do whose intervals leave out 0."""
+def _verdict(first: str, second: str, p_value: float, rose: bool, beside: Sequence[str]) -> str:
+    """Say whether accuracy differs, or else which other numbers do."""
     if p_value < comparing.LEVEL:
-        better, worse = (second, first) if fixed > broken else (first, second)
+        better, worse = (second, first) if rose else (first, second)
         return f"{better} is better than {worse} (p = {p_value:.2g})."
-    others = [
-        name.replace("_", " ")
-        for name, one in numbers.items()
-        if name not in _OF_RIGHT and not one.interval.low <= 0 <= one.interval.high
-    ]
-    but = f" in accuracy, but in {', '.join(others)}" if others else ""
+    others = " and ".join(name.replace("_", " ") for name in beside)
+    but = f" in accuracy, but in {others}" if others else ""
     return f"No evidence of a difference{but}."
