@@ -108,6 +108,21 @@ def test_two_runs_are_compared_by_recipe_environment_and_result(other, run, home
     assert itself.out == "The two runs are the same.\n"
 
 
+def test_every_report_says_how_many_models_its_split_had_measured(photos, tmp_path):
+    lab = regraft.open(tmp_path)
+    small, large = (
+        lab.finetune(photos, strategy="probe", settings=[f"data.size={size}"], name=f"of{size}")
+        for size in (32, 64)
+    )
+
+    again = lab.evaluate("of32", "photos")
+
+    assert [one.report.looks for one in (small, large, again)] == [1, 2, 2]
+    assert "This is the first model that this split has measured." in small.page.read_text()
+    lab.reports.export("of64", tmp_path / "report.md")
+    assert "This split has measured 2 models so far" in (tmp_path / "report.md").read_text()
+
+
 def test_a_run_that_is_done_once_more_gives_the_same_to_the_last_bit(tuned, run, home):
     first = run_of("photos:v1", run, home)
 

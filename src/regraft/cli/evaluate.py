@@ -18,7 +18,9 @@ from regraft.workspace.main import EvaluateResult, Workspace
 def show(result: EvaluateResult) -> str:
     """Write what was read, the numbers, and where the report is."""
     lines = [*describe(result.dataset, result.added), "", summary(result.report), ""]
-    lines += [f"note    {printable(note)}" for note in (*result.report.notes, *many_looks(result.looks))]
+    lines += [
+        f"note    {printable(note)}" for note in (*result.report.notes, *many_looks(result.report.looks))
+    ]
     lines += show_gates(result.gates)
     return "\n".join([*lines, facts([("report", result.page)])])
 

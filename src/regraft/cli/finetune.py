@@ -15,7 +15,7 @@ from regraft.dialects.openmmlab.translate import Imported
 from regraft.records import DatasetVersion, Report, Version
 from regraft.reports import board
 from regraft.reports.text import summary
-from regraft.reports.words import classes, number, pictures, printable
+from regraft.reports.words import classes, looks, number, pictures, printable
 from regraft.workspace.main import FinetuneResult, Workspace
 from regraft.workspace.runs import RunResult
 
@@ -32,7 +32,7 @@ def show(result: FinetuneResult) -> str:
     lines += ["", summary(result.report), ""]
     if result.report.board is not None:
         lines += [*board.lines(result.report.board), ""]
-    notes = (*result.warnings, *_notes(result.report), *many_looks(result.looks))
+    notes = (*result.warnings, *_notes(result.report), *many_looks(result.report.looks))
     lines += [f"note    {printable(note)}" for note in notes]
     found = result.checkup.findings
     lines += [f"check   {printable(one.title)}" for one in found if one.severity == "warning"]
@@ -65,7 +65,7 @@ def many_looks(count: int) -> list[str]:
     """Say so where many models were measured on one split."""
     if count <= _FEW_LOOKS:
         return []
-    return [f"{count} models were measured on this split: the more one chooses by it, the less it says."]
+    return [looks(count)]
 
 
 def describe(dataset: Version, added: Added | None) -> list[str]:

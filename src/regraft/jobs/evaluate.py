@@ -17,6 +17,7 @@ from regraft.errors import InvalidError
 from regraft.jobs import matching, page, predictions, slices, statistics
 from regraft.jobs.check import doubts, examine
 from regraft.jobs.features import features_of
+from regraft.jobs.looks import count_looks
 from regraft.jobs.precision import fastest_precision
 from regraft.jobs.preflight import check_classifier, notes, own_rows, training_rows
 from regraft.progress import Progress
@@ -98,6 +99,8 @@ def measure(
         *(doubts(found) if at_home and found is not None else ()),
     )
 
+    looks = count_looks(store, dataset.name, split, net.weights)
+
     def build(parent: Version | None) -> Report:
         report = Report(
             parent=parent.digest if parent else None,
@@ -109,6 +112,7 @@ def measure(
             split=split,
             labels=net.labels,
             seen=len(asked) - len(unseen),
+            looks=looks,
             notes=said,
             metrics=metrics.measure(
                 probabilities, targets, net.labels, families=[row.family for row in rows]

@@ -146,6 +146,8 @@ class Report(Record):
     labels: tuple[str, ...]
     #: Pictures left out because the model learned from them.
     seen: int
+    #: Models that had been measured on this split when the report was written, this one included.
+    looks: int = 1
     #: What a reader should know before the numbers.
     notes: tuple[str, ...]
     metrics: Metrics

@@ -24,7 +24,7 @@ def render(report: Report) -> str:
     if report.baselines:
         each = (f"{text(one.name)} {words.percent(one.accuracy)}" for one in report.baselines)
         parts.append(f"Baselines: {', '.join(each)}.")
-    parts += [text(note) for note in report.notes]
+    parts += [words.looks(report.looks), *(text(note) for note in report.notes)]
     parts.append(
         _table(
             ("measure", "value", "95 % interval"),

@@ -21,7 +21,11 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     made.filters.update(
-        percent=words.percent, decimal=words.decimal, interval=words.interval, pictures=words.pictures
+        percent=words.percent,
+        decimal=words.decimal,
+        interval=words.interval,
+        pictures=words.pictures,
+        looks=words.looks,
     )
     made.globals.update(
         bar=plots.bar,

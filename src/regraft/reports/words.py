@@ -38,6 +38,13 @@ def classes(count: int) -> str:
     return number(count, "class", "classes")
 
 
+def looks(count: int) -> str:
+    """Say how many models a split has measured."""
+    if count == 1:
+        return "This is the first model that this split has measured."
+    return f"This split has measured {count:,} models so far: the more one chooses by it, the less it says."
+
+
 def printable(name: str) -> str:
     """Write a name so that no character of it can steer a terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)

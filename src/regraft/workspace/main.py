@@ -59,8 +59,6 @@ class FinetuneResult:
     #: What the doctor says of the dataset.
     checkup: Checkup
     warnings: tuple[str, ...]
-    #: Models that were measured on the same split, this one included.
-    looks: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +72,6 @@ class EvaluateResult:
     run: RunRecord
     #: Whether what was required is met.
     gates: tuple[Verdict, ...] = ()
-    #: Models that were measured on the same split, this one included.
-    looks: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +153,6 @@ class Workspace:
             run=record,
             checkup=read_checkup(run),
             warnings=(*_kept_splits(ready.added, plan), *ready.checked.warnings),
-            looks=self.reports.looks(record.outputs["report"]),
         )
 
     def evaluate(
@@ -200,7 +195,6 @@ class Workspace:
         return EvaluateResult(
             report=report,
             gates=gates.judge(require, report.metrics),
-            looks=self.reports.looks(done.outputs["report"]),
             page=run.path / "report.html",
             dataset=version,
             added=added,

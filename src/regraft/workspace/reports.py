@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regraft import durable
-from regraft.errors import IntegrityError, InvalidError, InvalidRecord, NotFoundError
+from regraft.errors import InvalidError, NotFoundError
 from regraft.records import Report, Version
 from regraft.refs import parse
 from regraft.store.opening import Store
@@ -39,20 +38,6 @@ class Reports:
     def get(self, ref: str) -> Report:
         """Return a report."""
         return self.find(ref).read(Report)
-
-    def looks(self, ref: str) -> int:
-        """Count the models that were measured on the split of a report, whatever the dataset's version.
-
-        The more one chooses by a split, the less it says. Reports that cannot be read do not count.
-        """
-        mine = self.get(ref)
-        weights = set()
-        for version in self.list():
-            with suppress(IntegrityError, InvalidRecord):
-                report = version.read(Report)
-                if report.split == mine.split and _name(report) == _name(mine):
-                    weights.add(report.weights)
-        return len(weights)
 
     def compare(self, *refs: str, require: Sequence[str] = ()) -> Comparison:
         """Compare two reports or more with the first of them, on the pictures that both have measured.
@@ -86,8 +71,3 @@ class Reports:
         if not path.exists():
             durable.swap(path, self._store.blobs.get(report.page))
         return path
-
-
-def _name(report: Report) -> str:
-    """Return the name of the dataset that a report measured on."""
-    return report.dataset_ref.partition(":")[0]
