@@ -49,7 +49,7 @@ def measure(home: Path, dataset: str | Path, way: str) -> None:
     result = workspace.finetune(
         dataset,
         strategy="probe" if way == "probe" else "auto",
-        budget=None if way in ("probe", "auto") else way,
+        budget=None if way == "probe" else 0 if way == "auto" else way,
         name="measured",
     )
     minutes = (time.monotonic() - began) / 60

@@ -8,8 +8,8 @@ from pathlib import Path
 import timm
 import torch
 
-#: Epochs over all of the net, in batches of so many.
-EPOCHS, BATCH = 5, 32
+#: Pictures in a batch, and about how many are shown in all: five epochs of 600.
+BATCH, SHOWN = 32, 3_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,11 @@ class Task:
     def classes(self) -> list[str]:
         """The names of the class folders, in the order in which every tool counts them."""
         return sorted(path.name for path in (self.folder / "train").iterdir())
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs all of the net is tuned for."""
+        return max(2, SHOWN // sum(1 for _ in (self.folder / "train").rglob("*.*")))
 
 
 def load(task: Task, net: torch.nn.Module) -> None:

@@ -1,4 +1,7 @@
-"""Ultralytics: its classifier trainer with its defaults, around the pretrained net."""
+"""Ultralytics: its classifier trainer with its defaults, around the pretrained net.
+
+Its head has a convolution of its own, which is not pretrained; it looks at the whole middle of a picture.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from ultralytics.models.yolo.classify import ClassificationTrainer
 from ultralytics.nn.modules import Classify
 from ultralytics.nn.tasks import ClassificationModel
 
-from tuner_terms import BATCH, EPOCHS, Task, pretrained
+from tuner_terms import BATCH, Task, pretrained
 
 YAML = {"nc": 0, "backbone": [[-1, 1, "Conv", [8, 3, 2]]], "head": [[-1, 1, "Classify", ["nc"]]]}
 
@@ -50,7 +53,8 @@ def tune(task: Task) -> list[str]:
             "model": "regraft-bench.yaml",
             "task": "classify",
             "data": str(task.folder),
-            "epochs": EPOCHS,
+            "epochs": task.epochs,
+            "warmup_epochs": 0.03 * task.epochs,  # as 3 of its 100 are
             "batch": BATCH,
             "imgsz": task.size,
             "workers": 0,

@@ -17,6 +17,8 @@ import regraft
 # nets of tests are tiny: threads that wait for each other take longer than one does; children inherit this
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# a GPU computes otherwise, and gives `auto` a budget: CUDA_VISIBLE_DEVICES=0 pytest ... tests with one
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 _SHARED = Path(__file__).parents[2] / "shared" / "data"
 

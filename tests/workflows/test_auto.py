@@ -206,13 +206,14 @@ def test_another_strategy_keeps_no_budget(lab, photos):
 
 
 @pytest.mark.parametrize(
-    ("words", "seconds"), [("90", 90), ("45s", 45), ("5m", 300), ("1.5h", 5400), (" 2 m ", 120), (7.5, 7.5)]
+    ("words", "seconds"),
+    [("90", 90), ("45s", 45), ("5m", 300), ("1.5h", 5400), (" 2 m ", 120), (7.5, 7.5), ("0", 0)],
 )
 def test_spans_of_time_are_read(words, seconds):
     assert clock.parse(words) == seconds
 
 
-@pytest.mark.parametrize("words", ["", "5 days", "m", "-3", "0", "1e3"])
+@pytest.mark.parametrize("words", ["", "5 days", "m", "-3", "1e3"])
 def test_words_that_are_no_span_of_time_are_refused(words):
     with pytest.raises(InvalidRecipe) as caught:
         clock.parse(words)

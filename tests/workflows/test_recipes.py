@@ -11,7 +11,7 @@ import regraft
 from regraft.cli.main import cli
 from regraft.errors import ConflictError, InvalidError, InvalidRecipe, NotFoundError
 from regraft.hub import nets
-from regraft.recipe import ModelSection, presets, read
+from regraft.recipe import ModelSection, Recipe, presets, read
 from regraft.records import ModelVersion
 from regraft.store.journal import Journal
 from regraft.workspace.ready import make_plan
@@ -189,19 +189,23 @@ def test_of_a_recipe_what_is_set_and_what_is_about_the_same_model_stays(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("settings", "strategy", "gpus", "seconds"),
+    ("recipe", "said", "gpu", "seconds"),
     [
-        ([], None, ["NVIDIA H100"], 300.0),
-        ([], None, [], 0.0),
-        ([], "probe", ["NVIDIA H100"], 0.0),
-        (["train.budget=0"], None, ["NVIDIA H100"], 0.0),
-        (["train.budget=60"], None, ["NVIDIA H100"], 60.0),
+        (None, {}, True, 300.0),
+        (None, {}, False, 0.0),
+        (None, {"strategy": "probe"}, True, 0.0),
+        (None, {"budget": 0}, True, 0.0),
+        (None, {"budget": "1m"}, True, 60.0),
+        (Recipe(), {}, True, 0.0),
     ],
+    ids=["a gpu", "none", "a probe", "no budget", "a minute", "all of a recipe"],
 )
-def test_with_a_gpu_auto_has_a_budget_of_its_own(monkeypatch, settings, strategy, gpus, seconds):
-    monkeypatch.setattr("regraft.jobs.machine.accelerators", lambda: gpus)
+def test_with_a_gpu_auto_has_a_budget_of_its_own(monkeypatch, recipe, said, gpu, seconds):
+    monkeypatch.setattr("regraft.jobs.machine.accelerated", lambda: gpu)
 
-    assert make_plan(None, settings, model=None, strategy=strategy).train.budget == seconds
+    plan = make_plan(recipe, (), **{"model": None, "strategy": None} | said)
+
+    assert plan.train.budget == seconds
 
 
 def test_the_recipe_of_a_run_that_another_version_recorded_is_refused_in_words(lab):

@@ -134,7 +134,9 @@ def show_any(result: FinetuneResult | RunResult) -> str:
     help="Folder for what a config comes to.  [default: the config's, else work_dirs/NAME]",
 )
 @click.option(
-    "--budget", metavar="TIME", help="Of auto: look for what is best for so long, such as 90s, 5m or 1h."
+    "--budget",
+    metavar="TIME",
+    help="Of auto: look for what is best for so long: 90s, 5m or 1h.  [default: 5m with a GPU, else 0]",
 )
 @click.option("--resume-from", metavar="RUN", help="With --config: go on with this run, or this --work-dir.")
 @with_workspace(show_any)

@@ -45,6 +45,11 @@ def accelerators() -> list[str]:
     return found
 
 
+def accelerated() -> bool:
+    """Tell whether the torch that is installed can use an NVIDIA GPU of this machine; read without it."""
+    return "+cpu" not in version("torch") and Path("/dev/nvidiactl").exists() and bool(accelerators())
+
+
 def _processor() -> str:
     """Return what the system calls its processor."""
     try:

@@ -207,8 +207,9 @@ def own_rows(store: Store, model: ModelVersion) -> list[Row]:
         return []
     data = dataset.read(DatasetVersion)
     splits = ["train"]
-    if model.training is not None and held_out(data) == "test":
-        splits.append("val")  # by which the epoch was chosen
+    searched = model.board is not None and model.board.budget > 0
+    if (model.training is not None or searched) and held_out(data) == "test":
+        splits.append("val")  # by which the epoch was chosen, or a head over a tuned net
     return [row for row in read_rows(store.blobs, data.segments) if row.split in splits]
 
 

@@ -49,7 +49,8 @@ def recall(store: Store, model: Version, net: ModelVersion, progress: Progress) 
         )
     if net.statistics is not None:
         return Statistics.load(load(store.blobs.get(net.statistics)))
-    rows = {row.digest: row for row in own_rows(store, net) if row.label in net.labels}
+    own = (row for row in own_rows(store, net) if row.split == "train" and row.label in net.labels)
+    rows = {row.digest: row for row in own}
     try:
         if {row.label for row in rows.values()} != set(net.labels):
             raise InvalidError("The table of its pictures is not here.")

@@ -144,6 +144,7 @@ class TrainSection(Section):
     #: several heads, and within a budget whatever else is better beyond doubt.
     strategy: Literal["auto", "probe", "full", "partial", "lp-ft", "gradual", "adapters", "scratch"] = "auto"
     #: Of `auto`: seconds in which to find what is best; 0 fits a head, and looks no further.
+    #: Where there is a GPU and nothing is said, 300.
     budget: Number = Field(default=0.0, ge=0)
     #: Of splits, folds, order, augmentation and first weights.
     seed: Whole = Field(default=0, ge=0, lt=2**31)

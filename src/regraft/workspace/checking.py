@@ -30,6 +30,7 @@ from regraft.store.tables import read_rows
 from regraft.workspace import sources
 from regraft.workspace.checked import Checked, Problem
 from regraft.workspace.datasets import Datasets
+from regraft.workspace.ready import budgeted
 
 if TYPE_CHECKING:
     from regraft.jobs.rehearsal import Batching
@@ -57,7 +58,8 @@ def check(
     work = _Check(store, traced, dataset, devices, progress)
     work.found += (work.problem(fault, "recipe") for fault in faults)
     if traced is not None:
-        plan = traced.recipe
+        whole = isinstance(sources.find(store, recipe), Recipe)  # it leaves nothing open
+        plan = traced.recipe if whole else budgeted(traced)
         if any(problem.where == "train.strategy" for problem in work.found):
             # a net is tuned, so that all of the recipe is looked at
             plan = plan.model_copy(update={"train": plan.train.model_copy(update={"strategy": "full"})})

@@ -48,20 +48,26 @@ def make_plan(
 ) -> Recipe:
     """Read a recipe, with what is said in words of its own in place of what it says.
 
-    Where there is a GPU, `auto` has a budget, unless one is given: 0 is none.
+    What nobody says of a budget, `budgeted` does.
     """
     seconds = None if budget is None else clock.parse(budget)
     short = {"train.strategy": strategy, "train.epochs": epochs, "train.budget": seconds}
     given = [f"{key}={value}" for key, value in short.items() if value is not None]
     traced = trace(recipe, [*given, *settings])
-    plan = traced.recipe
-    if plan.train.strategy == "auto" and traced.origin("train.budget").kind == "default":
-        budgeted = GPU_BUDGET if machine.accelerators() else 0.0
-        plan = plan.model_copy(update={"train": plan.train.model_copy(update={"budget": budgeted})})
+    plan = traced.recipe if isinstance(recipe, Recipe) else budgeted(traced)
     changes = {} if model is None else left_behind(traced, model) | {"ref": model}
     if plan.model.synonyms:  # the run may go on from another folder
         changes["synonyms"] = str(expand(plan.model.synonyms).absolute())
     return plan.model_copy(update={"model": plan.model.model_copy(update=changes)})
+
+
+def budgeted(traced: Traced) -> Recipe:
+    """Return a recipe in which `auto` has a budget, where there is a GPU and nothing is said of one."""
+    plan = traced.recipe
+    said = plan.train.strategy != "auto" or traced.origin("train.budget").kind != "default"
+    if said or not machine.accelerated():
+        return plan
+    return plan.model_copy(update={"train": plan.train.model_copy(update={"budget": GPU_BUDGET})})
 
 
 def left_behind(traced: Traced, model: str) -> dict[str, str | bool]:

@@ -95,6 +95,7 @@ class Runs:
         the run is done or at work.
         """
         run = self._finetuning(run_id)
+        recorded(run.record)  # before the run is opened again
         return self._result(run, local.resume(self._store, run, self._progress, force=force))
 
     def extend(self, run_id: str, *, epochs: str | int) -> RunResult:
@@ -154,6 +155,8 @@ class Runs:
             raise InvalidError(
                 f"Run {old.id} measured nothing.", hint="Reproduce a fine-tuning or an evaluation."
             )
+        if record.kind == "finetune":
+            recorded(record)  # before anything is begun
         inputs = dict(record.inputs)
         if "name" in inputs:  # what is fetched by name is no older model all of a sudden
             inputs["name"] = f"{inputs['name'][: _NAME - len(_AGAIN)]}{_AGAIN}"

@@ -20,9 +20,9 @@ class Enough(Exception):  # noqa: N818 (nothing went wrong)
 
 
 def parse(text: str | float) -> float:
-    """Return the seconds of words such as `90`, `45s`, `5m` or `1.5h`; raises InvalidRecipe."""
+    """Return the seconds of words such as `90`, `45s`, `5m` or `1.5h`; 0 is none. Raises InvalidRecipe."""
     found = _WORDS.fullmatch(str(text))
-    if found is None or not float(found[1]):
+    if found is None:
         raise InvalidRecipe(
             f"{text!r} is no span of time.", hint="Write 90, 45s, 5m or 1.5h.", where="train.budget"
         )

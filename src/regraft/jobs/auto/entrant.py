@@ -49,7 +49,8 @@ class Entrant:
 
     def closer(self) -> Entrant:
         """Return the same backbone with a view of the middle of each picture alone, at the same size."""
-        return self.seeing(resize="crop", crop=_CLOSER * self.model.input.crop)
+        spec = self.model.input
+        return self.seeing(resize="crop", crop=_CLOSER * (spec.crop if spec.resize == "crop" else 1.0))
 
     def seeing(
         self, *, size: int | None = None, resize: str | None = None, crop: float | None = None

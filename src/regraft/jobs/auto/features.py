@@ -57,7 +57,7 @@ class Features:
         from regraft.jobs import trunk  # torch and timm: seconds that a warm cache saves
 
         key = FeatureKey(
-            trunk=f"{entrant.model.trunk}+{name}",
+            trunk="+".join(filter(None, [entrant.model.trunk, entrant.model.adapter, name])),
             architecture=entrant.model.architecture,
             input=entrant.model.input,
             precision=entrant.precision,

@@ -106,16 +106,17 @@ class Search:
         measuring = times * self.features.seconds(entrant, rest)
         return _END + _END_EACH * len(self.rows) + curve + measuring
 
-    def can(self, entrant: Entrant, pictures: int, *, then: int = 0) -> bool:
+    def can(self, entrant: Entrant, pictures: int, *, then: int = 0, fitting: float = 0.0) -> bool:
         """Tell whether there is time for features of so many pictures, `then` of others, and the end.
 
+        `fitting` is how many seconds heads will take that are fitted on them.
         Raises Enough where the search should end.
         """
         self.clock.check()
         self.keep_for_the_end(self.lead.entrant)  # by now more may be known of how long things take
         need = self.features.seconds(entrant, pictures) + self.features.seconds(entrant, then)
         more = max(0.0, self.end(entrant) - self.clock.reserve)
-        return self.clock.left > 1.1 * need + more
+        return self.clock.left > 1.1 * need + fitting + more
 
     def challenge(self, entrant: Entrant) -> bool:
         """Compute all features of an entrant; let it lead where its head is better beyond doubt."""
@@ -143,7 +144,9 @@ class Search:
         """
         everything = list(range(len(self.train)))
         for tried in (places, everything):
-            if not self.can(self.lead.entrant, len(tried)):
+            once = sum(one.seconds for one in self.lead.contest.standings) * len(tried) / len(self.train)
+            fitting = (2 + len(self.lead.views)) * once
+            if not self.can(self.lead.entrant, len(tried), fitting=fitting):
                 self.ledger.say(f"There is no time to let the head learn from {name} pictures too.")
                 return
             began = time.monotonic()
@@ -163,9 +166,11 @@ class Search:
             self.lead = replace(self.lead, contest=heads, views={**self.lead.views, name: view})
             self.ledger.say(f"{words}; they are taken.")
         else:
-            fewer = errors > 1 and after.accuracy < leading.accuracy
-            but = f"{words}, but fewer are named rightly" if fewer else words
-            self.ledger.say(f"{but}; they are left out.")
+            if errors > 1 and after.accuracy < leading.accuracy:
+                words += ", but fewer are named rightly"
+            elif errors > 1:
+                words += f", but that is not better than {leading.kind} beyond doubt"
+            self.ledger.say(f"{words}; they are left out.")
 
     def _with_view(
         self, name: str, view: Floats, places: list[int]
@@ -177,7 +182,12 @@ class Search:
         known = self.lead.features[places]
         earlier = {one: features[places] for one, features in self.lead.views.items()}
         heads = self.judge(known, places, views={**earlier, name: view})
-        fewer = self.judge(known, places, views=earlier) if earlier else heads
+        if not earlier:
+            fewer = heads
+        elif len(places) == len(self.train):
+            fewer = self.lead.contest
+        else:
+            fewer = self.judge(known, places, views=earlier)
         before, after = _of_views(fewer, bool(earlier)), _of_views(heads, True)
         if before is None or after is None:
             return None
