@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import regraft
-from regraft.errors import InvalidRecipe
+from regraft.errors import InvalidError, InvalidRecipe
 from regraft.jobs.auto import clock
 from regraft.records import ModelVersion
 
@@ -82,10 +82,54 @@ def test_the_same_again_without_a_budget_gives_the_same_version(lab, photos):
     assert again.model == first.model == "twice:v1"
 
 
-def test_with_a_budget_views_are_screened_and_ways_to_tune_tried(lab, photos):
-    result = lab.finetune(
-        photos, model="base", budget="10m", strategy="auto", settings=[*QUICK[1:], "train.epochs=3"]
+@pytest.fixture(scope="module")
+def searched(lab, photos):
+    """What a search came to that had time for everything."""
+    return lab.finetune(
+        photos,
+        model="base",
+        budget="10m",
+        strategy="auto",
+        settings=[*QUICK[1:], "train.epochs=3"],
+        name="searched",
     )
+
+
+def test_what_a_search_came_to_is_done_again_without_the_search(lab, searched):
+    again = lab.runs.reproduce(searched.run.id)
+
+    model = lab.models.get(searched.model).read(ModelVersion)
+    assert (again.largest, again.model) == (0, "searched-again:v1")
+    assert lab.models.get(again.model).read(ModelVersion).weights == model.weights
+    assert model.lineage.recipe["train"]["budget"] == 0
+    assert "train.budget" in {line.key for line in again.comparison.recipe}
+
+
+def test_a_head_learns_from_the_views_that_a_recipe_names(lab, photos):
+    result = lab.finetune(
+        photos,
+        model="base",
+        strategy="auto",
+        settings=[*QUICK, 'train.views=["mirrored", "cropped"]'],
+        name="views",
+    )
+
+    heads = {row.head for row in result.report.board.rows}
+    assert heads == {"logistic", "logistic, mirrored and cropped too"}
+    assert lab.runs.reproduce(result.run.id).largest == 0
+
+
+def test_a_split_that_a_search_compared_by_measures_nothing_afterwards(lab, tmp_path):
+    folder = colours(tmp_path / "parted", train=16, seed=2)
+    (colours(tmp_path / "more", train=1, seed=3) / "test").rename(folder / "val")
+    lab.finetune(folder, model="base", budget=5, strategy="auto", settings=QUICK, name="parted")
+
+    with pytest.raises(InvalidError, match="has learned from all 20 pictures of split 'val'"):
+        lab.evaluate("parted", "parted", split="val")
+
+
+def test_with_a_budget_views_are_screened_and_ways_to_tune_tried(lab, searched):
+    result = searched
 
     board, model = result.report.board, lab.models.get(result.model).read(ModelVersion)
     heads = {row.head for row in board.rows}

@@ -52,7 +52,7 @@ def finetune(
             store,
             run,
             native=Entrant(version=model, model=plain, precision=_resolved(recipe.train.precision)),
-            blank=lambda chosen: _plain(chosen.version, dataset, chosen.suited(recipe)),
+            blank=lambda chosen, again: _plain(chosen.version, dataset, again),
             labels=data.labels,
             rows=rows,
             recipe=recipe,

@@ -146,6 +146,8 @@ class TrainSection(Section):
     #: Of `auto`: seconds in which to find what is best; 0 fits a head, and looks no further.
     #: Where there is a GPU and nothing is said, 300.
     budget: Number = Field(default=0.0, ge=0)
+    #: Of `auto` without a budget: further views of each picture that the head learns from.
+    views: tuple[Literal["mirrored", "cropped"], ...] = ()
     #: Of splits, folds, order, augmentation and first weights.
     seed: Whole = Field(default=0, ge=0, lt=2**31)
     #: `auto` measures what is fastest; `exact` is float32 without a change of layout.

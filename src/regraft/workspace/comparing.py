@@ -121,7 +121,7 @@ def _flat(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _inputs(record: RunRecord) -> dict[str, str]:
-    return {key: value for key, value in record.inputs.items() if key != "name"}
+    return {key: value for key, value in record.inputs.items() if key not in ("name", "spent")}
 
 
 def _pictures(store: Store, first: RunRecord, second: RunRecord) -> tuple[Line, ...]:

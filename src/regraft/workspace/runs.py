@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from regraft.backends import local
-from regraft.errors import ConflictError, InvalidError
+from regraft.errors import ConflictError, InvalidError, NotFoundError
 from regraft.progress import Progress
 from regraft.recipe import recorded
-from regraft.records import Report, RunRecord
+from regraft.records import ModelVersion, Report, RunRecord
 from regraft.refs import parse
 from regraft.store.journal import Run
 from regraft.store.opening import Store
@@ -141,7 +141,8 @@ class Runs:
         """Do a run once more, from the same data, weights and recipe by digest, and say what differs.
 
         The model of the run stays the newest of its name: the new one is called `NAME-again`. The same
-        processor and libraries give the same to the last bit; others may differ in the last digits.
+        processor and libraries give the same to the last bit; others may differ in the last digits. Of a
+        search within a budget, what it came to is done once more, and not the search.
         Raises NotFoundError or IntegrityError where what it was made of is not there any more.
         """
         old = self._journal.find(run_id)
@@ -155,17 +156,31 @@ class Runs:
             raise InvalidError(
                 f"Run {old.id} measured nothing.", hint="Reproduce a fine-tuning or an evaluation."
             )
-        if record.kind == "finetune":
-            recorded(record)  # before anything is begun
-        inputs = dict(record.inputs)
+        inputs, recipe = dict(record.inputs), record.recipe
+        if record.kind == "finetune" and recorded(record).train.budget:
+            recipe = self._found(record, inputs)
         if "name" in inputs:  # what is fetched by name is no older model all of a sudden
             inputs["name"] = f"{inputs['name'][: _NAME - len(_AGAIN)]}{_AGAIN}"
-        run = self._journal.create(record.kind, inputs=inputs, recipe=record.recipe)
+        run = self._journal.create(record.kind, inputs=inputs, recipe=recipe)
         again = local.submit(self._store, run, self._progress)
         found = comparing.compare(self._store, record, again)
         return Reproduction(
             run=again, comparison=found, model=again.outputs.get("model"), largest=comparing.largest(found)
         )
+
+    def _found(self, record: RunRecord, inputs: dict[str, str]) -> dict[str, Any]:
+        """Return the recipe that a search came to, and let inputs name what it was that began with it."""
+        made = self._store.catalog.find("models", parse(record.outputs["model"])).read(ModelVersion)
+        if made.lineage is None:
+            raise ValueError("a model that was fine-tuned has a lineage")
+        base = self._store.catalog.find_digest("models", made.lineage.model)
+        if base is None:
+            raise NotFoundError(
+                f"The model that {record.outputs['model']} was made from is not here any more."
+            )
+        inputs |= {"model": str(base), "model_digest": base.digest}
+        inputs.pop("spent", None)
+        return made.lineage.recipe
 
     def stop(self, run_id: str, *, wait: bool = True) -> RunRecord:
         """Ask a run to save what it has done and to end; unless `wait` is off, wait until it has.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from safetensors.numpy import load
@@ -12,12 +13,12 @@ from regraft.engine import learning_curve
 from regraft.engine.predict import Floats, logits, softmax
 from regraft.jobs import fit
 from regraft.jobs.auto import changes, screening, tuning
-from regraft.jobs.auto.changes import CHANGES
 from regraft.jobs.auto.clock import Clock, Enough
 from regraft.jobs.auto.entrant import Entrant
 from regraft.jobs.auto.features import COMPUTING, Features
 from regraft.jobs.auto.ledger import Ledger
 from regraft.jobs.auto.search import Lead, Search, judge
+from regraft.jobs.auto.views import VIEWS, features_of_view
 from regraft.progress import Progress
 from regraft.recipe import Recipe
 from regraft.records import CurvePoint, ModelVersion, Row
@@ -28,8 +29,9 @@ from regraft.store.opening import Store
 #: What a training gives a model.
 _TUNED = ("trunk", "head", "head_kind", "adapter", "training", "temperature", "precision", "trust")
 
-#: Makes the manifest of a model that is to be fine-tuned, from what was chosen to begin with.
-Blank = Callable[[Entrant], ModelVersion]
+#: Makes the manifest of a model that is to be fine-tuned, from what was chosen to begin with, and the recipe
+#: by which it can be made again without a search.
+Blank = Callable[[Entrant, Recipe], ModelVersion]
 
 
 def run_auto(
@@ -70,7 +72,9 @@ def run_auto(
     known = found if recipe.train.budget else found[[row.split == "train" for row in rows]]
     seconds = time.monotonic() - began
     run.log(f"head on {len(train)} pictures of {len(labels)} classes")
-    held = judge(recipe, known, train, targets, progress)
+    asked: Sequence[str] = () if recipe.train.budget else recipe.train.views  # a search finds out which help
+    views = {view: features_of_view(features, native, train, view) for view in asked}
+    held = judge(recipe, known, train, targets, progress, views=views)
     for standing in held.standings:
         ledger.add(native, standing, pictures=len(train), seconds=seconds)
         seconds = 0.0
@@ -87,7 +91,7 @@ def run_auto(
         ledger=ledger,
         features=features,
         progress=tell,
-        lead=Lead(entrant=native, features=known, contest=held),
+        lead=Lead(entrant=native, features=known, contest=held, views=views),
     )
     _say_kind(search)
     if recipe.train.budget and held.standings:
@@ -124,11 +128,10 @@ def _say_kind(search: Search) -> None:
 
 
 def _more_views(search: Search) -> None:
-    """Let the head learn from pictures that are mirrored, and seen from closer, where that helps."""
+    """Let the head learn from further views of each picture, where that helps."""
     entrant, places = search.lead.entrant, screening.places(search)
-    flip = CHANGES["flip"][2]
-    search.see_also("mirrored", lambda rows: search.features.changed(entrant, rows, flip, "flip"), places)
-    search.see_also("cropped", lambda rows: search.features.of(entrant.closer(), rows), places)
+    for view in VIEWS:
+        search.see_also(view, partial(features_of_view, search.features, entrant, view=view), places)
 
 
 def _curve(search: Search) -> tuple[CurvePoint, ...]:
@@ -156,6 +159,14 @@ def _curve(search: Search) -> tuple[CurvePoint, ...]:
     return curve
 
 
+def _again(search: Search) -> Recipe:
+    """Return the recipe by which the head that leads is fitted without a search."""
+    lead = search.lead
+    recipe = lead.entrant.suited(search.recipe) if search.recipe.train.budget else search.recipe
+    found = {"budget": 0.0, "views": tuple(view for view in VIEWS if view in lead.views)}
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update=found)})
+
+
 def _finished(search: Search, blank: Blank, curve: tuple[CurvePoint, ...]) -> tuple[ModelVersion, Floats]:
     """Return the model that leads, and what it says of each row."""
     lead, head = search.lead, search.lead.contest.head
@@ -164,7 +175,7 @@ def _finished(search: Search, blank: Blank, curve: tuple[CurvePoint, ...]) -> tu
         features = search.features.of(lead.entrant, search.rows)
         model = fit.with_head(
             search.store,
-            blank(lead.entrant),
+            blank(lead.entrant, _again(search)),
             head,
             lead.features,
             search.targets,
@@ -179,7 +190,9 @@ def _finished(search: Search, blank: Blank, curve: tuple[CurvePoint, ...]) -> tu
             )
         return model.model_copy(update={"board": board}), said
     tuned = lead.tuned
-    model = blank(lead.entrant).model_copy(update={key: getattr(tuned, key) for key in _TUNED})
+    model = blank(lead.entrant, lead.tuned_recipe or search.recipe).model_copy(
+        update={key: getattr(tuned, key) for key in _TUNED}
+    )
     said = np.full((len(search.rows), len(search.labels)), np.nan, dtype=np.float32)
     said[train] = head.out_of_fold  # the tuned net has learned from them
     rest = [row for row, own in zip(search.rows, train.tolist(), strict=True) if not own]

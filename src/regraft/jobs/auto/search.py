@@ -41,6 +41,8 @@ class Lead:
     #: Features of other views of the pictures that the head learned from too, such as `mirrored`.
     views: Mapping[str, Floats] = field(default_factory=dict)
     tuned: ModelVersion | None = None
+    #: The recipe that it was tuned by.
+    tuned_recipe: Recipe | None = None
     #: How the tuned net did on the pictures that it was chosen by.
     tuned_standing: Standing | None = None
 

@@ -43,6 +43,7 @@ class Tried:
     """What a training gave, measured on what it was chosen by."""
 
     way: Way
+    recipe: Recipe
     model: ModelVersion
     standing: Standing
     chosen_by: int
@@ -163,7 +164,7 @@ class _Tuner:
         standing = self._standing(way, said, took)
         search.ledger.add(entrant, standing, pictures=len(self.learners.chosen_by))
         count = len(self.learners.chosen_by)
-        found.append(Tried(way=way, model=model, standing=standing, chosen_by=count))
+        found.append(Tried(way=way, recipe=recipe, model=model, standing=standing, chosen_by=count))
 
     def decide(self, found: list[Tried]) -> None:
         """Let the best tuned net lead, where it beats the head by more than a standard error."""
@@ -184,7 +185,12 @@ class _Tuner:
         )
         if better is not None:
             search.ledger.say(f"{words}. The tuned net is {errors:.1f} standard errors better; it is taken.")
-            search.lead = dataclasses.replace(search.lead, tuned=best.model, tuned_standing=best.standing)
+            search.lead = dataclasses.replace(
+                search.lead,
+                tuned=best.model,
+                tuned_recipe=_named(best.recipe, search.lead.entrant.suited(search.recipe)),
+                tuned_standing=best.standing,
+            )
         else:
             search.ledger.say(f"{words}. That is no difference worth tuning for: the head is taken.")
 
@@ -277,3 +283,9 @@ class _Tuner:
                 "training": None,
             }
         )
+
+
+def _named(recipe: Recipe, suited: Recipe) -> Recipe:
+    """Return a recipe with the backbone that another one names."""
+    named = recipe.model.model_copy(update={"ref": suited.model.ref})
+    return recipe.model_copy(update={"model": named})
