@@ -52,6 +52,8 @@ class Contest:
     """The head that is taken, and how all did."""
 
     head: Head
+    #: All that could have been taken, by their kinds.
+    heads: Mapping[str, Head]
     #: The kind that is taken first, then the others from good to bad; empty where there are too few pictures.
     standings: tuple[Standing, ...]
 
@@ -82,7 +84,7 @@ def hold(
     began = time.monotonic()
     head = probe.fit(features, targets, optim, families=families, folds=folds, seed=seed, step=step)
     if not head.learning.folds:
-        return Contest(head=head, standings=())
+        return Contest(head=head, heads={PLAIN: head}, standings=())
     field = _Field(features, targets, probe.hold_out(targets, families, folds, seed=seed))
     entries = [(field.standing(PLAIN, head.held_out, began), head)]
     with threadpool_limits(1):
@@ -96,7 +98,8 @@ def hold(
     others = sorted((one for one, _ in entries if one is not taken), key=lambda one: (one.log_loss, one.kind))
     few = not views and rivals and len(targets) <= _MOST_NEIGHBOURS
     near = [field.neighbours()] if few else []
-    return Contest(head=chosen, standings=(taken, *others, *near))
+    heads = {standing.kind: head for standing, head in entries}
+    return Contest(head=chosen, heads=heads, standings=(taken, *others, *near))
 
 
 def beats(old: Standing, new: Standing) -> bool:

@@ -206,7 +206,7 @@ class _Tuner:
         )
         asked = [self._rows[one] for one in self.learners.chosen_by]
         features = search.features.of(lead.entrant, asked)
-        head = found.head
+        head = found.heads.get(lead.contest.standings[0].kind, found.head)
         said = logits("linear", {"weight": head.weight, "bias": head.bias}, features)
         # a tuned net gets its temperature from these pictures, too
         said = softmax(said / find_temperature(said, self._targets[self.learners.chosen_by]))
