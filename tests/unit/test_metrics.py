@@ -51,7 +51,7 @@ def test_the_numbers_equal_scikit_learn(evaluated):
     assert result.model_dump(include=set(expected)) == pytest.approx(expected, abs=1e-9)
     assert result.micro_f1 == result.micro_precision == result.micro_recall == result.accuracy == 135 / 200
     assert result.top_k_accuracy == pytest.approx(
-        {"3": reference.top_k_accuracy_score(targets, scores, k=3, labels=range(4))}
+        {"3": reference.top_k_accuracy_score(targets, scores, k=3, labels=range(4))}, abs=1e-9
     )
     assert np.array_equal(result.confusion, reference.confusion_matrix(targets, predicted, labels=range(4)))
 
@@ -72,16 +72,35 @@ def test_the_areas_of_every_class_equal_scikit_learn(evaluated, digits):
     assert (classes[3].roc_auc, classes[3].average_precision) == (None, None)
 
 
-def test_a_curve_has_the_points_of_scikit_learn(evaluated):
-    scores, targets = evaluated
+@pytest.mark.parametrize("classes", [4, 5, 6, 20])
+def test_the_right_one_is_among_the_first_as_often_as_scikit_learn_says(classes):
+    random = np.random.default_rng(classes)
+    targets, scores = random.integers(0, classes, 300), random.dirichlet(np.ones(classes), 300)
 
-    false, true, precision = Scored(scores, targets).curves(1)
+    found = metrics.measure(scores, targets, tuple(map(str, range(classes)))).top_k_accuracy
 
-    rates = reference.roc_curve(targets == 1, scores[:, 1], drop_intermediate=False)
-    assert np.allclose([[0, *false], [0, *true]], rates[:2])
-    assert np.allclose(
-        precision[::-1], reference.precision_recall_curve(targets == 1, scores[:, 1])[0][: len(precision)]
-    )
+    expected = {
+        str(k): reference.top_k_accuracy_score(targets, scores, k=k, labels=range(classes))
+        for k in (3, 5)
+        if k < classes
+    }
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("digits", [1, 2, 16], ids=["many ties", "some ties", "no ties"])
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_a_curve_has_the_points_of_scikit_learn(evaluated, label, digits):
+    scores, targets = evaluated[0].round(digits), evaluated[1]
+
+    false, true, precision = Scored(scores, targets).curves(label)
+
+    there = targets == label
+    rates = reference.roc_curve(there, scores[:, label], drop_intermediate=False)[:2]
+    precise, recall, _ = reference.precision_recall_curve(there, scores[:, label])
+    np.testing.assert_allclose([[0, *false], [0, *true]], rates, rtol=0, atol=1e-9)
+    # there from the lowest threshold up, with a last point that no picture stands for
+    points = [[1, *precision], [0, *true]]
+    np.testing.assert_allclose(points, [precise[::-1], recall[::-1]], rtol=0, atol=1e-9)
 
 
 def test_a_weight_is_how_often_a_picture_counts(evaluated):
@@ -180,6 +199,18 @@ def test_the_log_loss_of_a_model_that_is_sure_and_right_is_nought_without_a_sign
     assert str(loss) == "0.0"
 
 
+@pytest.mark.parametrize("classes", [2, 6])
+@pytest.mark.parametrize("spread", [0.05, 0.5, 5], ids=["sure", "less sure", "unsure"])
+def test_the_calibration_error_is_what_its_definition_says(classes, spread):
+    random = np.random.default_rng(classes)
+    scores = random.dirichlet(np.full(classes, spread), 500)
+    targets = np.where(random.random(500) < 0.3, random.integers(0, classes, 500), scores.argmax(axis=1))
+
+    found = metrics.measure(scores, targets, tuple("abcdef"[:classes])).calibration_error
+
+    assert found == pytest.approx(_expected_calibration_error(scores, targets, bins=15), abs=1e-9)
+
+
 def test_the_calibration_error_of_a_model_that_is_sure_and_half_right_is_one_half():
     scores = np.array([[1.0, 0.0]] * 4)
 
@@ -229,3 +260,14 @@ def test_what_did_not_vary_in_a_few_pictures_has_no_interval():
         "weighted_recall",
     }
     assert number(["b", "a", "b"]).tolist() == [1, 0, 1]
+
+
+def _expected_calibration_error(scores, targets, *, bins):
+    """Add up, bin by bin, how far apart confidence and accuracy lie (Guo et al., 2017)."""
+    sure, right = scores.max(axis=1), scores.argmax(axis=1) == targets
+    total = 0.0
+    for place in range(bins):
+        inside = (sure > place / bins) & (sure <= (place + 1) / bins)
+        if inside.any():
+            total += inside.mean() * abs(right[inside].mean() - sure[inside].mean())
+    return total

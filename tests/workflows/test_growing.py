@@ -56,6 +56,26 @@ def test_a_sixth_kind_of_rubbish_costs_the_other_five_at_most_a_point(shared_dat
     assert result.growth == Growth(classes=("trash",), pictures=70, known=350)
 
 
+def test_as_many_pictures_again_cost_at_most_a_point_against_learning_from_all_at_once(shared_data, tmp_path):
+    workspace = regraft.open(tmp_path / "workspace")
+    half, rest = tmp_path / "half", tmp_path / "rest"
+    shutil.copytree(shared_data / "garbage" / "test", half / "test")
+    for place, file in enumerate(sorted((shared_data / "garbage" / "train").glob("*/*"))):
+        folder = (half, rest)[place % 2] / "train" / file.parent.name
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, folder)
+    workspace.finetune(half, strategy="probe", name="grown")
+
+    result = workspace.models.add_data("grown", rest)
+    joint = workspace.finetune(result.dataset.name, strategy="probe", name="joint").report
+
+    few, many = result.report.metrics, joint.metrics
+    assert (few.count, many.count) == (120, 120)
+    assert result.report.learning.pictures == joint.learning.pictures
+    assert few.correct >= many.correct - 1, (few.correct, many.correct)
+    assert (result.growth.classes, result.growth.known) == ((), 210)
+
+
 def test_a_new_class_is_learned_from_its_pictures_alone(grown, photos, monkeypatch):
     seen = []
     compute = trunk.compute

@@ -146,7 +146,8 @@ def _legend(lines: Sequence[Line]) -> Markup:
     """Name the lines, right to left; one line alone needs no name."""
     if len(lines) < 2:
         return Markup()
-    room = min(90, (WIDTH - LEFT - RIGHT) // len(lines))
+    longest = max(len(line.name) for line in lines)
+    room = min(max(90, 9 * longest + 12), (WIDTH - LEFT - RIGHT) // len(lines))  # 9 pixels hold a letter
     return Markup().join(
         Markup(
             '<text class="is{index}" x="{x}" y="20" text-anchor="end" font-weight="600">{name}</text>'
