@@ -24,14 +24,14 @@ from regraft.store.opening import open_store
 #: Lets memory go after it was used, and prints what the process holds in pages before and after.
 LETTING_GO = """
 import torch
-from regraft.engine import device
+from regraft.engine import memory
 held = lambda: int(open("/proc/self/statm").read().split()[1])
-kept = device.keep_memory()
+kept = memory.keep_memory()
 used = [torch.ones(2**18) for _ in range(200)]
 last = torch.ones(2**18)
 del used
 before = held()
-device.release_memory()
+memory.release_memory()
 print(int(kept), before - held())
 """
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import ctypes
 import os
-import platform
 import resource
 import sys
 import time
@@ -158,27 +155,6 @@ def choose_threads(work: Callable[[], object]) -> int:
     chosen = min(best, key=lambda threads: best[threads])
     torch.set_num_threads(chosen)
     return chosen
-
-
-def keep_memory() -> bool:
-    """Tell the C library to keep freed memory instead of giving it back at every step; glibc alone.
-
-    Large tensors otherwise fault in their pages anew each time. Call it before the first tensor.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    # values of <malloc.h>: M_MMAP_MAX = -4, M_TRIM_THRESHOLD = -1, M_TOP_PAD = -2
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        return all([mallopt(-4, 0), mallopt(-1, 2**31 - 1), mallopt(-2, 64 * 2**20)])
-    return False
-
-
-def release_memory() -> None:
-    """Give freed memory back to the system once, although it is kept otherwise; glibc alone."""
-    if platform.libc_ver()[0] == "glibc":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from regraft.engine import memory
 from regraft.errors import IntegrityError
 from regraft.jobs.evaluate import measure
 from regraft.jobs.finetune import finetune
@@ -21,8 +22,11 @@ def execute(
     store: Store, run: Run, progress: Progress, launch: Callable[[], None] | None = None
 ) -> dict[str, str]:
     """Do what a run says and return its outputs by name; `launch` trains in several processes."""
-    with lease(store.storage):
-        return _execute(store, run, progress, launch)
+    try:
+        with lease(store.storage):
+            return _execute(store, run, progress, launch)
+    finally:
+        memory.release_memory()  # gigabytes, which a process that lives on would hold
 
 
 def _execute(store: Store, run: Run, progress: Progress, launch: Callable[[], None] | None) -> dict[str, str]:

@@ -10,7 +10,7 @@ from math import inf
 import torch
 
 from regraft import durable
-from regraft.engine import device, finder, loop
+from regraft.engine import finder, loop, memory
 from regraft.engine.finder import Found
 from regraft.engine.loop import Batch
 from regraft.engine.optim import set_rate
@@ -41,7 +41,7 @@ def find(
     resolved, and `split` is not learned from. What is computed once for all trainings is kept, such as
     decoded pictures; of the steps nothing is.
     """
-    device.keep_memory()
+    memory.keep_memory()
     # in no journal: it takes what is logged on the way, and goes with it
     run = Run(durable.folder(store.cache / f"rates-{secrets.token_hex(4)}"))
     try:

@@ -16,7 +16,7 @@ from torch import nn
 from regraft.data.activations import Number, size_of
 from regraft.data.loading import batches
 from regraft.data.transforms import prepare
-from regraft.engine import device, loop
+from regraft.engine import device, loop, memory
 from regraft.errors import RunDiverged
 from regraft.hub import nets
 from regraft.hub.boundary import split
@@ -111,7 +111,7 @@ def learn(task: Task, *, share: int) -> FirstStep:
 
 def look(task: Task, *, share: int) -> FirstStep:
     """Compute the features of the pictures of a task, as a probe does; see `learn`."""
-    device.keep_memory()
+    memory.keep_memory()
     here = device.Device(task.recipe.train.precision)  # type: ignore[arg-type]  # it is resolved
     net = here.place(trunk.load_net(task.store, task.base))
     pictures = [prepare(task.store.packs.read(row), task.spec) for row in task.rows]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from regraft.engine import device
+from regraft.engine import device, memory
 from regraft.hub import adapters, freezing, nets
 from regraft.hub.freezing import Frozen
 from regraft.hub.nets import Net
@@ -53,7 +53,7 @@ def build(net: Net, recipe: Recipe, added: frozenset[str]) -> Callable[[int], Mo
 
 def fastest_training(architecture: str, recipe: Recipe, *, size: int) -> Precision:
     """Measure which precision trains fastest what the recipe lets learn; the weights do not matter for it."""
-    device.keep_memory()
+    memory.keep_memory()
     net = nets.build(architecture)
     added = (
         adapters.add(net, recipe.model.adapter) if recipe.train.strategy == "adapters" else frozenset[str]()

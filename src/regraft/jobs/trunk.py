@@ -16,7 +16,7 @@ from torch import nn
 
 from regraft.data.loading import batches
 from regraft.data.transforms import Prepared
-from regraft.engine import device
+from regraft.engine import device, memory
 from regraft.engine.predict import Floats
 from regraft.hub import adapters, architectures, heads, nets
 from regraft.hub.sources.source import Source
@@ -129,7 +129,7 @@ def load_net(store: Store, model: ModelVersion, *, drop_path: float = 0.0) -> ne
 
 def fastest_precision(store: Store, model: ModelVersion) -> Precision:
     """Measure which precision runs the model's trunk fastest on this machine."""
-    device.keep_memory()
+    memory.keep_memory()
     size = model.input.size
     batch = torch.randn(SMALLEST, 3, size, size, generator=torch.Generator().manual_seed(0))
     return device.fastest_precision(_features, load_net(store, model), batch)
@@ -149,7 +149,7 @@ def compute(
 
     With `logits` what the whole net says: [n, classes].
     """
-    device.keep_memory()
+    memory.keep_memory()
     here = device.Device(precision)
     net = here.place(load_net(store, model))
     run = partial(here.compute, _logits if logits else _features, net)

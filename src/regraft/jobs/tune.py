@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from regraft.engine import device, distributed, loop, outliers, probe
+from regraft.engine import device, distributed, loop, memory, outliers, probe
 from regraft.engine.predict import Floats, logits, softmax
 from regraft.engine.state import weights_of
 from regraft.errors import IntegrityError, RunDiverged
@@ -38,7 +38,7 @@ def tune(
 
     Rows that it has learned from have NaN there. `launch` trains in several processes in place of this one.
     """
-    device.keep_memory()
+    memory.keep_memory()
     session = Session(task)
     begin(session)
     if launch is None:
@@ -76,7 +76,7 @@ def describe(
 
 def train_along(task: Task) -> None:
     """Train as one of several processes, from the checkpoint that was made before."""
-    device.keep_memory()
+    memory.keep_memory()
     train(Session(task))
 
 
@@ -116,7 +116,7 @@ def train(session: Session) -> None:
     if step and distributed.rank() == 0:
         task.run.log(f"resumed at step {step}")
         task.run.metric(event="resumed", step=step)
-    device.release_memory()  # what was needed before the first step
+    memory.release_memory()  # what was needed before the first step
     watch = Watch(task.run, task.recipe, session.device, task.progress, steps_per_epoch=len(session.batches))
     watcher: loop.Watcher = watch
     if count := task.recipe.train.soup:
