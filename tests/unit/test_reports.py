@@ -5,14 +5,19 @@ import tomllib
 from base64 import b64decode
 from io import BytesIO
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from regraft.jobs import evaluate, first_batch, page
 from regraft.recipe import Recipe
 from regraft.records import (
     Baseline,
     Candidate,
+    Checkup,
     ClassScores,
+    Example,
+    Finding,
     Interval,
     Learning,
     Lineage,
@@ -435,6 +440,56 @@ def test_a_name_cannot_steer_the_terminal():
     lines = text.summary(report(metrics=metrics(classes=classes)))
 
     assert "weakest   \\x1b[31mred\\r\\n\\u202e: recall" in lines
+
+
+def test_a_page_full_of_pictures_that_cannot_be_compressed_is_small():
+    def noise(number, width, height):
+        pixels = np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        return Image.fromarray(pixels)
+
+    most, side = html.MATRIX_CLASSES, gallery.SIDE
+    full = many(most)
+    numbers = full.metrics.model_copy(
+        update={"correct": most, "count": most * most, "confusion": ((1,) * most,) * most}
+    )
+    full = full.model_copy(
+        update={"metrics": numbers, "mistakes": tuple(mistake(n) for n in range(evaluate.SHOWN))}
+    )
+    small = iter(gallery.encode(noise(n, page.SIDE, page.SIDE)) for n in range(page.PICTURES))
+    cells = {
+        (true, called): [html.Shown(key="x" * 200, picture=picture, probability=0.5)]
+        for (true, called), picture in zip(
+            ((true, called) for true in full.labels for called in full.labels), small, strict=False
+        )
+    }
+    digests = iter(f"{n:064x}" for n in range(100))
+    findings = tuple(
+        Finding(
+            code=code, severity="error", title="Copies.", count=9, advice="Drop them.",
+            examples=tuple(
+                Example(keys=("x" * 200,) * 9, digests=tuple(next(digests) for _ in range(9)), words="")
+                for _ in range(html.EXAMPLES)
+            ),
+        )
+        for code in html.COPIES
+    )  # fmt: skip
+    checkup = Checkup(dataset_ref="a:v1", dataset="d" * 64, findings=findings, checked=(), skipped={})
+    copies = {
+        one: gallery.encode(noise(n, page.SIDE, page.SIDE)) for n, one in enumerate(html.pictured(checkup))
+    }
+    sheet = BytesIO()
+    rows = first_batch.COUNT // first_batch.ACROSS
+    noise(0, first_batch.ACROSS * first_batch.SIDE, rows * first_batch.SIDE).save(sheet, "JPEG", quality=85)
+
+    drawn = html.render(
+        full,
+        {one.digest: gallery.encode(noise(n, side, side)) for n, one in enumerate(full.mistakes)},
+        html.Extras(cells=cells, checkup=checkup, copies=copies, batch=gallery.uri(sheet.getvalue())),
+    )
+
+    assert drawn.count("data:image/jpeg") == page.PICTURES + len(full.mistakes) + len(copies)
+    assert len(copies) == len(html.COPIES) * html.EXAMPLES * html.TOGETHER
+    assert len(drawn.encode()) + len(gallery.uri(sheet.getvalue())) < 4_500_000
 
 
 def test_a_thumbnail_is_a_small_jpeg():

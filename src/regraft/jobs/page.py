@@ -8,16 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from regraft.data import pictures
+from regraft.data.assembly import open_rows
 from regraft.data.parallel import ordered
 from regraft.engine.scoring import Scored
-from regraft.records import Checkup, ModelVersion, Row
+from regraft.records import Checkup, DatasetVersion, ModelVersion, Row
 from regraft.reports import gallery
-from regraft.reports.html import MATRIX_CLASSES, Extras, Shown
+from regraft.reports.html import MATRIX_CLASSES, Extras, Shown, pictured
 from regraft.store.opening import Store
 
 #: Pictures of one cell of the matrix, and of all of them together: a page should stay small.
 PER_CELL = 6
-PICTURES = 240
+PICTURES = 120
 #: Side of such a picture in pixels.
 SIDE = 128
 #: Points of a drawn curve.
@@ -43,7 +44,10 @@ def extras(
         cells=_cells(store, rows, scored, model.labels) if few else {},
         roc={label: _thin(false, true) for label, (false, true, _) in curves.items()},
         precision_recall={label: _thin(true, right) for label, (_, true, right) in curves.items()},
-        findings=[one for one in found.findings if one.severity != "note"] if found else (),
+        checkup=found,
+        copies=_copies(store, found) if found else {},
+        trust=model.trust,
+        names=_names(store, model),
         licence=model.licence,
         source=model.source,
         batch=gallery.uri(store.blobs.get(model.training.batch))
@@ -70,12 +74,14 @@ def _cells(
     cells: dict[tuple[int, int], list[int]] = {}
     for place in np.lexsort((sure, scored.predicted == scored.targets)):
         cells.setdefault((int(scored.targets[place]), int(scored.predicted[place])), []).append(int(place))
-    chosen: dict[tuple[int, int], list[int]] = {}
-    left = PICTURES
-    for cell, members in sorted(cells.items(), key=lambda item: (item[0][0] == item[0][1], item[0])):
+    ranked: list[tuple[int, bool, int, tuple[int, int], int]] = []
+    for cell, members in cells.items():
         right = cell[0] == cell[1]
-        chosen[cell] = (members if right else members[::-1])[: min(PER_CELL, left)]
-        left -= len(chosen[cell])
+        some = (members if right else members[::-1])[:PER_CELL]
+        ranked += [(turn, right, -len(members), cell, place) for turn, place in enumerate(some)]
+    chosen: dict[tuple[int, int], list[int]] = {}
+    for _, _, _, cell, place in sorted(ranked)[:PICTURES]:  # one of each cell before a second of any
+        chosen.setdefault(cell, []).append(place)
     drawn = thumbnails(store, [rows[place] for some in chosen.values() for place in some], side=SIDE)
     return {
         (labels[true], labels[called]): [
@@ -86,9 +92,27 @@ def _cells(
             )
             for place in some
         ]
-        for (true, called), some in chosen.items()
-        if some
+        for (true, called), some in sorted(chosen.items())
     }
+
+
+def _copies(store: Store, found: Checkup) -> dict[str, str]:
+    """Draw the pictures of findings that a page shows, by digest."""
+    version = store.catalog.find_digest("datasets", found.dataset)
+    wanted = pictured(found)
+    if version is None or not wanted:
+        return {}
+    rows = open_rows(store, version.read(DatasetVersion)).find("digest", wanted)
+    return thumbnails(store, rows, side=SIDE)
+
+
+def _names(store: Store, model: ModelVersion) -> dict[str, str]:
+    """Return what the versions are called that a model was made from, by digest."""
+    if model.lineage is None:
+        return {}
+    dataset = store.catalog.find_digest("datasets", model.lineage.dataset)
+    base = store.catalog.find_digest("models", model.lineage.model)
+    return {version.digest: str(version) for version in (dataset, base) if version}
 
 
 def _thin(across: Floats, up: Floats) -> list[tuple[float, float]]:

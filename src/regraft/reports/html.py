@@ -6,9 +6,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from regraft.records import Baseline, ClassScores, Finding, Lineage, Metrics, Report
-from regraft.reports import measures, toml
+from regraft.records import Baseline, Checkup, ClassScores, Finding, Lineage, Metrics, Report, Trust
+from regraft.reports import measures, model_card, toml
+from regraft.reports.checkup import TYPED
 from regraft.reports.curve import COLOURS
+from regraft.reports.findings import gravest_first
 from regraft.reports.templates import environment
 
 #: With more classes the matrix is unreadable, and the most confused pairs stand in its place.
@@ -18,6 +20,11 @@ FLAT_CLASSES = 6
 #: Up to here the cells of the matrix are roomy.
 ROOMY_CLASSES = 16
 PAIRS_SHOWN = 20
+#: Classes in the table of scores; of more, the weakest.
+CLASSES_SHOWN = 1000
+#: Findings that are seen only by looking at pictures side by side, and how many of these are shown.
+COPIES = ("leakage", "exact-duplicates", "near-duplicates", "conflicting-labels", "parted-groups")
+EXAMPLES, TOGETHER = 2, 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,8 +47,14 @@ class Extras:
     #: Of each class, by name: false positives over true ones, and recall over precision, as points.
     roc: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
     precision_recall: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
-    #: What the doctor says of the dataset, the gravest first.
-    findings: Sequence[Finding] = ()
+    #: What the doctor says of the dataset.
+    checkup: Checkup | None = None
+    #: Pictures of its findings by digest, as `data:` URIs; `pictured` says which are wanted.
+    copies: Mapping[str, str] = field(default_factory=dict)
+    #: What the model knows of its limits.
+    trust: Trust | None = None
+    #: What versions are called, by digest.
+    names: Mapping[str, str] = field(default_factory=dict)
     #: Under which the pretrained weights may be used.
     licence: str = ""
     #: Where the pretrained weights came from.
@@ -66,7 +79,7 @@ def render(report: Report, thumbnails: Mapping[str, str], extras: Extras | None 
         .render(
             report=report,
             metrics=metrics,
-            classes=metrics.classes if matrix else _weakest_first(metrics),
+            classes=metrics.classes if matrix else _weakest_first(metrics)[:CLASSES_SHOWN],
             best=_best(report.baselines),
             matrix=_matrix(metrics) if matrix else [],
             look="" if count <= FLAT_CLASSES else " upright" if count <= ROOMY_CLASSES else " upright tight",
@@ -78,10 +91,59 @@ def render(report: Report, thumbnails: Mapping[str, str], extras: Extras | None 
             extras=extras,
             cells=_cells(extras, metrics) if matrix else [],
             drawn=_weakest_areas(metrics),
-            command=_command(report.lineage, report) if report.lineage else "",
+            told=_told(extras),
+            typed=TYPED.split,
+            doctor=_doctor(extras.checkup) if extras.checkup else "",
+            card=model_card.facts(report, trust=extras.trust, source=extras.source, licence=extras.licence),
+            names={report.dataset: report.dataset_ref, report.model: report.model_ref, **extras.names},
+            learned=_learned(report.lineage, report, extras) if report.lineage else "",
+            quoted=shlex.quote,
             recipe=toml.format_recipe(report.lineage.recipe) if report.lineage else "",
         )
     )
+
+
+def pictured(checkup: Checkup) -> tuple[str, ...]:
+    """Return the digests of the pictures of findings that a page draws, each once."""
+    digests = (
+        digest
+        for finding in checkup.findings
+        if finding.severity != "note" and finding.code in COPIES
+        for example in finding.examples[:EXAMPLES]
+        for digest in example.digests[:TOGETHER]
+        if digest
+    )
+    return tuple(dict.fromkeys(digests))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Copies:
+    """Pictures that are to be seen side by side."""
+
+    words: str
+    #: Each as a `data:` URI, with its names: one picture may have several.
+    pictures: list[tuple[str, list[str]]]
+
+
+def _told(extras: Extras) -> list[tuple[Finding, list[_Copies]]]:
+    """Return what the doctor found, the gravest first, with the pictures that are there."""
+    if extras.checkup is None:
+        return []
+    return [(finding, _copies(finding, extras.copies)) for finding in gravest_first(extras.checkup)]
+
+
+def _copies(finding: Finding, drawn: Mapping[str, str]) -> list[_Copies]:
+    if finding.severity == "note" or finding.code not in COPIES:
+        return []
+    found: list[_Copies] = []
+    for example in finding.examples[:EXAMPLES]:
+        names: dict[str, list[str]] = {}
+        for key, digest in list(zip(example.keys, example.digests, strict=False))[:TOGETHER]:
+            names.setdefault(digest, []).append(key)
+        pictures = [(drawn[digest], keys) for digest, keys in names.items() if digest in drawn]
+        if pictures:
+            found.append(_Copies(words=example.words, pictures=pictures))
+    return found
 
 
 def _cells(extras: Extras, metrics: Metrics) -> list[tuple[str, str, str, Sequence[Shown], int]]:
@@ -165,7 +227,10 @@ def _best(baselines: tuple[Baseline, ...]) -> Baseline | None:
     return max(baselines, key=lambda baseline: baseline.accuracy, default=None)
 
 
-def _command(lineage: Lineage, report: Report) -> str:
-    """Write what repeats the fine-tune; the dataset has a known name only where it is the report's own."""
-    dataset = shlex.quote(report.dataset_ref) if lineage.dataset == report.dataset else "DATASET"
-    return f"regraft finetune {dataset} --recipe recipe.toml"
+def _learned(lineage: Lineage, report: Report, extras: Extras) -> str:
+    """Return what the dataset is called that the model learned from; empty where that is not known."""
+    return report.dataset_ref if lineage.dataset == report.dataset else extras.names.get(lineage.dataset, "")
+
+
+def _doctor(checkup: Checkup) -> str:
+    return f"regraft dataset check {shlex.quote(checkup.dataset_ref)}"
