@@ -381,7 +381,9 @@ def test_the_command_survives_a_shell():
 def test_the_sentence_says_whether_the_baseline_is_beaten():
     better = html.render(report(), {})
     unclear = html.render(report(baselines=(Baseline(name="nearest class mean", accuracy=0.89),)), {})
+    beaten = html.render(report(baselines=(Baseline(name="nearest class mean", accuracy=0.99),)), {})
 
+    assert "it does better than this model" in beaten
     assert "Even the lower end lies above the best baseline" in better
     assert "does not show clearly that the model is better" in unclear
 

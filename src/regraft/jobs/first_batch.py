@@ -18,7 +18,7 @@ def draw(session: Session) -> bytes:
     batch = next(iter(session.batch_up(session.pixels, session.steps).epoch(0)))
     pictures = batch.images[:COUNT].permute(0, 2, 3, 1).cpu().numpy().astype(np.uint8)
     rows = -(-len(pictures) // ACROSS)
-    sheet = Image.new("RGB", (min(len(pictures), ACROSS) * SIDE, rows * SIDE), "white")
+    sheet = Image.new("RGB", (min(len(pictures), ACROSS) * SIDE, rows * SIDE), "grey")
     for place, picture in enumerate(pictures):
         small = Image.fromarray(picture).resize((SIDE - 4, SIDE - 4), Image.Resampling.LANCZOS)
         sheet.paste(small, (place % ACROSS * SIDE, place // ACROSS * SIDE))
