@@ -7,6 +7,7 @@ from regraft.engine import agreement, closed_heads, contest, learning_curve, pro
 from regraft.engine.contest import Standing
 from regraft.engine.held_out import HeldOut
 from regraft.engine.predict import scores
+from regraft.engine.threads import side_by_side
 from regraft.recipe import OptimSection
 from regraft.records import CurvePoint
 
@@ -208,3 +209,7 @@ def test_a_change_that_swaps_classes_is_not_harmless_and_a_small_one_is(clouds):
     assert (small.harmless, small.same, small.before) == (True, 1.0, small.after)
     assert (large.harmless, large.pictures) == (False, 60)
     assert large.after < 0.4 < large.before
+
+
+def test_work_side_by_side_comes_back_in_order():
+    assert side_by_side(lambda number: number**2, range(9)) == [number**2 for number in range(9)]

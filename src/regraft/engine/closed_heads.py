@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, eigh
+from scipy.linalg import cho_factor, cho_solve
 
 from regraft.engine.predict import Doubles
 from regraft.engine.probe import Targets
@@ -76,11 +76,11 @@ def ridge_strength(features: Doubles, targets: Targets, classes: int) -> float:
     centred = features - features.mean(axis=0)
     wanted = _indicators(targets, classes)
     if width > count:
-        values, vectors = eigh(centred @ centred.T)
+        values, vectors = np.linalg.eigh(centred @ centred.T)
         values = np.maximum(values, 0)
         turned, squares = vectors.T @ wanted, vectors**2
     else:
-        values, turn = eigh(centred.T @ centred)
+        values, turn = np.linalg.eigh(centred.T @ centred)
         values = np.maximum(values, 0)
         projected = centred @ turn
     top = float(values[-1]) or 1.0

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from regraft.engine.predict import Doubles, Floats
+from regraft.engine.threads import side_by_side
 
 T = TypeVar("T", bound=np.generic)
 
@@ -118,11 +119,9 @@ def out_of_fold(features: Floats, folds: npt.NDArray[np.int64]) -> Doubles:
 
     Pictures of fold -1 are never held out.
     """
-    found = []
-    for fold in range(int(folds.max(initial=-1)) + 1):
-        held = folds == fold
-        if held.any() and (~held).sum() > 1:
-            found.append(learn(features[~held]).distances(some(features[held])))
+    parts = [folds == fold for fold in range(int(folds.max(initial=-1)) + 1)]
+    parts = [held for held in parts if held.any() and (~held).sum() > 1]
+    found = side_by_side(lambda held: learn(features[~held]).distances(some(features[held])), parts)
     return np.sort(np.concatenate(found)) if found else np.zeros(0)
 
 
