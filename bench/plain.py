@@ -21,7 +21,7 @@ BATCH = 32
 
 @dataclass
 class Plain:
-    """A frozen net with a head that learns."""
+    """A frozen net, which gives features, with a head that learns."""
 
     net: nn.Module
     head: nn.Linear
@@ -44,7 +44,7 @@ class Plain:
         pixels = torch.from_numpy(np.stack([decode(file) for file in files]))
         batch = (pixels.permute(0, 3, 1, 2).float().contiguous() / 255 - 0.5) / 0.5
         with torch.no_grad():
-            return self.net.forward_head(self.net.forward_features(batch), pre_logits=True)
+            return self.net(batch)
 
     def accuracy(self, files: Sequence[Path], targets: torch.Tensor) -> float:
         """Return the fraction of pictures named rightly."""

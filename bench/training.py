@@ -20,7 +20,6 @@ def frozen(scratch: Path, data: Path) -> None:
     import regraft
     from plain import Plain
     from regraft.engine import probe
-    from regraft.hub import nets
     from regraft.jobs.features import features_of
     from regraft.jobs.precision import fastest_precision
     from regraft.jobs.trunk import load_net
@@ -58,7 +57,7 @@ def frozen(scratch: Path, data: Path) -> None:
         torch.set_num_threads(cores)
         torch.manual_seed(0)
         net = load_net(store, model)
-        plain = Plain(net, torch.nn.Linear(nets.num_features(net), len(labels)))
+        plain = Plain(net.trunk, torch.nn.Linear(net.num_features, len(labels)))
         plain.train(files["train"], torch.from_numpy(targets["train"]), epochs=EPOCHS)
         return plain
 
