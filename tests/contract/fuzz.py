@@ -18,10 +18,12 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-#: For so long one mutant may be worked on, in seconds of the processor, and in so much memory, in bytes.
+#: For so long one mutant may be worked on, in seconds of the processor, and with so much more
+#: memory than there was, in bytes.
 PATIENCE = 5
-MEMORY = 4 * 2**30
+MEMORY = 2 * 2**30
 
 #: Read a mutant, by its number, and say in a word what came of it; what it raises has escaped.
 Look = Callable[[int], str]
@@ -124,7 +126,8 @@ class _Child:
 
     def _work(self, look: Look, prepare: Callable[[int], object], writes_below: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff says what it thinks
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, held + MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         for alarm in (signal.SIGALRM, signal.SIGPROF):
             signal.signal(alarm, signal.SIG_DFL)

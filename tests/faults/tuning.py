@@ -156,7 +156,8 @@ class Tuning:
         weights = f"model.weights={_weights(self._top / 'net.safetensors')}"
         first = self._first(place, weights)
         assert first.status == 0, first.err
-        shutil.rmtree(place.path / "runs")
+        for gone in ("runs", "reports"):  # a report says how many there were before it
+            shutil.rmtree(place.path / gone)
         ended = self.finetune(place, EACH_STEP)
         assert ended.status == 0, ended.err
         return place

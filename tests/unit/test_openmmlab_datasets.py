@@ -4,6 +4,7 @@ import pytest
 
 from regraft.dialects.openmmlab import main
 from regraft.errors import InvalidError, InvalidRecipe
+from regraft.recipe import Recipe
 
 CONFIG = """
 _base_ = ['_base_/models/resnet50.py', '_base_/datasets/custom.py', '_base_/schedules/imagenet_bs256.py']
@@ -32,7 +33,7 @@ data = dict(train=dict(data_prefix='photos/train'), val=dict(data_prefix='photos
 
 
 def splits(workspace, source):
-    version, _ = workspace.datasets.resolve(source.open(workspace), main.Recipe())
+    version, _ = workspace.datasets.resolve(source.open(workspace), Recipe())
     return workspace.datasets.get(str(version)).record.splits
 
 
