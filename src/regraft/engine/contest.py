@@ -52,11 +52,15 @@ class Standing:
 class Contest:
     """The head that is taken, and how all did."""
 
-    head: Head
-    #: All that could have been taken, by their kinds.
+    #: All that could be taken, by their kinds.
     heads: Mapping[str, Head]
     #: The kind that is taken first, then the others from good to bad; empty where there are too few pictures.
     standings: tuple[Standing, ...]
+
+    @property
+    def head(self) -> Head:
+        """The head that is taken."""
+        return self.heads[self.standings[0].kind if self.standings else PLAIN]
 
     @property
     def losses(self) -> Losses:
@@ -85,7 +89,7 @@ def hold(
     began = time.monotonic()
     head = probe.fit(features, targets, optim, families=families, folds=folds, seed=seed, step=step)
     if not head.learning.folds:
-        return Contest(head=head, heads={PLAIN: head}, standings=())
+        return Contest(heads={PLAIN: head}, standings=())
     field = _Field(features, targets, probe.hold_out(targets, families, folds, seed=seed))
     entries = [(field.standing(PLAIN, head.held_out, began), head)]
     with threadpool_limits(1):
@@ -95,12 +99,11 @@ def hold(
             entries += field.closed(head)
     plain = entries[0][0]
     taken = best([standing for standing, _ in entries[1:]], against=plain) or plain
-    chosen = next(head for standing, head in entries if standing is taken)
     others = sorted((one for one, _ in entries if one is not taken), key=lambda one: (one.log_loss, one.kind))
     few = not views and rivals and len(targets) <= _MOST_NEIGHBOURS
     near = [field.neighbours()] if few else []
     heads = {standing.kind: head for standing, head in entries}
-    return Contest(head=chosen, heads=heads, standings=(taken, *others, *near))
+    return Contest(heads=heads, standings=(taken, *others, *near))
 
 
 def beats(old: Standing, new: Standing) -> bool:

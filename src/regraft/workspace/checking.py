@@ -58,8 +58,7 @@ def check(
     work = _Check(store, traced, dataset, devices, progress)
     work.found += (work.problem(fault, "recipe") for fault in faults)
     if traced is not None:
-        whole = isinstance(sources.find(store, recipe), Recipe)  # it leaves nothing open
-        plan = traced.recipe if whole else budgeted(traced)
+        plan = budgeted(sources.find(store, recipe), traced)
         if any(problem.where == "train.strategy" for problem in work.found):
             # a net is tuned, so that all of the recipe is looked at
             plan = plan.model_copy(update={"train": plan.train.model_copy(update={"strategy": "full"})})

@@ -54,18 +54,21 @@ def make_plan(
     short = {"train.strategy": strategy, "train.epochs": epochs, "train.budget": seconds}
     given = [f"{key}={value}" for key, value in short.items() if value is not None]
     traced = trace(recipe, [*given, *settings])
-    plan = traced.recipe if isinstance(recipe, Recipe) else budgeted(traced)
+    plan = budgeted(recipe, traced)
     changes = {} if model is None else left_behind(traced, model) | {"ref": model}
     if plan.model.synonyms:  # the run may go on from another folder
         changes["synonyms"] = str(expand(plan.model.synonyms).absolute())
     return plan.model_copy(update={"model": plan.model.model_copy(update=changes)})
 
 
-def budgeted(traced: Traced) -> Recipe:
-    """Return a recipe in which `auto` has a budget, where there is a GPU and nothing is said of one."""
+def budgeted(source: Recipe | str | Path | None, traced: Traced) -> Recipe:
+    """Return a recipe in which `auto` has a budget, where there is a GPU and nothing is said of one.
+
+    A source that is a whole recipe, as a run tells it, leaves nothing open.
+    """
     plan = traced.recipe
-    said = plan.train.strategy != "auto" or traced.origin("train.budget").kind != "default"
-    if said or not machine.accelerated():
+    said = isinstance(source, Recipe) or traced.origin("train.budget").kind != "default"
+    if said or plan.train.strategy != "auto" or not machine.accelerated():
         return plan
     return plan.model_copy(update={"train": plan.train.model_copy(update={"budget": GPU_BUDGET})})
 

@@ -188,7 +188,7 @@ class _Tuner:
             search.lead = dataclasses.replace(
                 search.lead,
                 tuned=best.model,
-                tuned_recipe=_named(best.recipe, search.lead.entrant.suited(search.recipe)),
+                tuned_recipe=best.recipe,
                 tuned_standing=best.standing,
             )
         else:
@@ -253,7 +253,7 @@ class _Tuner:
         }
         open_recipe = recipe.model_copy(
             update={
-                "model": recipe.model.model_copy(update=dict(way.model)),
+                "model": entrant.suited(recipe).model.model_copy(update=dict(way.model)),
                 "data": recipe.data.model_copy(update={"augment": augment, "size": 0, "resize": "auto"}),
                 "optim": recipe.optim.model_copy(update={"lr": "auto", "head_lr_scale": "auto", **way.optim}),
                 "train": recipe.train.model_copy(update=train),
@@ -283,9 +283,3 @@ class _Tuner:
                 "training": None,
             }
         )
-
-
-def _named(recipe: Recipe, suited: Recipe) -> Recipe:
-    """Return a recipe with the backbone that another one names."""
-    named = recipe.model.model_copy(update={"ref": suited.model.ref})
-    return recipe.model_copy(update={"model": named})
